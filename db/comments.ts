@@ -1,0 +1,40 @@
+import { type Kysely, sql } from 'kysely'
+
+/**
+ * COMMENTs for a table or view and its columns: what an operator reads with `\d+` at a prompt.
+ * @param columns every column of the relation, in their order
+ */
+export async function describe(
+  db: Kysely<unknown>,
+  kind: 'table' | 'view',
+  name: string,
+  comment: string,
+  columns: Record<string, string>,
+): Promise<void> {
+  await sql`comment on ${sql.raw(kind)} ${sql.id(name)} is ${sql.lit(comment)}`.execute(db)
+  for (const [column, text] of Object.entries(columns)) {
+    await sql`comment on column ${sql.id(name, column)} is ${sql.lit(text)}`.execute(db)
+  }
+}
+
+/** What an event says of itself: the same columns in the outbox and in the history. */
+export const eventColumns = {
+  event_id: 'The webhook-id that receivers deduplicate on: the same on every attempt and replay',
+  event_type: 'task.completed, task.failed, agent.stuck or webhook.test',
+  entity_type: 'What the event is about: task, agent or endpoint',
+  entity_id: 'Id of the task, agent or endpoint that the event is about',
+  project_id: 'Project of the ticket, null where it has none',
+  ticket_id: 'Ticket of the task',
+  task_id: 'Task that changed, or that the stuck agent holds',
+  agent_id: 'Agent that the task was assigned to, or that is stuck',
+  url: 'Where it is sent: the URL of the ticket where it has one, else of the project',
+  payload: 'The body: the exact bytes that are sent',
+}
+
+/**
+ * An endpoint is a URL without its query and fragment; its id is the MD5 of that, as a uuid. A hash
+ * because a URL of 2,048 multibyte characters does not fit into a btree index.
+ */
+export const endpointId = sql.raw(
+  `uuid not null generated always as (md5(split_part(split_part(url, '#', 1), '?', 1))::uuid) stored`,
+)

@@ -1,0 +1,2026 @@
+--
+-- PostgreSQL database dump
+--
+
+SET statement_timeout = 0;
+SET lock_timeout = 0;
+SET idle_in_transaction_session_timeout = 0;
+SET client_encoding = 'UTF8';
+SET standard_conforming_strings = on;
+SELECT pg_catalog.set_config('search_path', '', false);
+SET check_function_bodies = false;
+SET xmloption = content;
+SET client_min_messages = warning;
+SET row_security = off;
+
+--
+-- Name: webhook_capture_stuck_agent(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.webhook_capture_stuck_agent() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    AS $$
+    begin
+      insert into "public"."webhook_outbox"
+        (event_type, entity_type, entity_id, project_id, ticket_id, task_id, agent_id, url, payload)
+      select e.event_type, 'agent', e.entity_id, e.project_id, e.ticket_id, e.task_id, e.agent_id,
+        e.url, e.payload
+      from "public"."webhook_stuck_event"(new) e;
+      if found then
+        if not pg_catalog.pg_try_advisory_xact_lock_shared(
+          2003332975, '"public".webhook_outbox'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int4) then
+          perform pg_catalog.pg_notify('webhook_outbox', '');
+        end if;
+      end if;
+      return null;
+    end $$;
+
+--
+-- Name: FUNCTION webhook_capture_stuck_agent(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.webhook_capture_stuck_agent() IS 'Writes the events of a stuck agent to webhook_outbox, in the transaction that opens the episode';
+
+--
+-- Name: webhook_capture_task(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.webhook_capture_task() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    AS $$
+    begin
+      insert into "public"."webhook_outbox"
+        (event_type, entity_type, entity_id, project_id, ticket_id, task_id, agent_id, url, payload)
+      select e.event_type, 'task', e.entity_id, e.project_id, e.ticket_id, e.entity_id, e.agent_id,
+        e.url, e.payload
+      from "public"."webhook_task_event"(new) e;
+      if found then
+        if not pg_catalog.pg_try_advisory_xact_lock_shared(
+          2003332975, '"public".webhook_outbox'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int4) then
+          perform pg_catalog.pg_notify('webhook_outbox', '');
+        end if;
+      end if;
+      return null;
+    end $$;
+
+--
+-- Name: FUNCTION webhook_capture_task(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.webhook_capture_task() IS 'Writes the event of a task that completed or failed to webhook_outbox, in the transaction of the change';
+
+--
+-- Name: webhook_create_partitions(integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.webhook_create_partitions(days_ahead integer) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    AS $_$
+    declare
+      parent text;
+      key text;
+      day date;
+      name text;
+      bounds text;
+      columns text;
+      made integer := 0;
+    begin
+      -- One dispatcher makes them; another that comes at the same time has nothing to do.
+      if not pg_try_advisory_xact_lock('webhook_history'::regclass::oid::bigint) then
+        return 0;
+      end if;
+      perform set_config('lock_timeout', '100ms', true);
+      foreach parent in array array['webhook_history_delivered', 'webhook_history_dead', 'webhook_attempts_ok', 'webhook_attempts_failed'] loop
+        key := case when parent like 'webhook\_history\_%' then 'settled_at' else 'started_at' end;
+        for day in select d::date from generate_series(current_date, current_date + days_ahead, interval '1 day') d loop
+          name := parent || '_' || to_char(day, 'YYYYMMDD');
+          continue when to_regclass(quote_ident(name)) is not null;
+          bounds := format('%I >= %L and %1$I < %3$L', key, day::timestamptz, (day + 1)::timestamptz);
+          execute format('create table %I (like %I including defaults including constraints including generated)', name, parent);
+          if parent like 'webhook\_attempts\_%' then
+            execute format('alter table %I replica identity full', name);
+          end if;
+          -- Rows that came while this day was missing move in, and none may slip into the default meanwhile.
+          execute format('lock table %I in exclusive mode', parent || '_default');
+          select string_agg(quote_ident(attname), ', ' order by attnum) into columns
+          from pg_attribute
+          where attrelid = parent::regclass and attnum > 0 and not attisdropped and attgenerated = '';
+          execute format(
+            'with moved as (delete from %I where %s returning %s) insert into %I (%3$s) select %3$s from moved',
+            parent || '_default', bounds, columns, name);
+          execute format('alter table %I attach partition %I for values from (%L) to (%L)',
+            parent, name, day::timestamptz, (day + 1)::timestamptz);
+          made := made + 1;
+        end loop;
+      end loop;
+      return made;
+    end $_$;
+
+--
+-- Name: FUNCTION webhook_create_partitions(days_ahead integer); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.webhook_create_partitions(days_ahead integer) IS 'Makes the daily partitions that are missing from today to so many days ahead; returns how many it made';
+
+--
+-- Name: webhook_drop_expired_partition(interval, interval); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.webhook_drop_expired_partition(delivered interval, dead interval) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    AS $$
+    declare
+      expired text;
+    begin
+      perform set_config('lock_timeout', '100ms', true);
+      select name into expired
+      from webhook_partitions
+      where (day + 1)::timestamptz <=
+        now() - case when parent in ('webhook_history_delivered', 'webhook_attempts_ok') then delivered else dead end
+      order by day, name
+      limit 1;
+      if expired is not null then
+        execute format('drop table %I', expired);
+        return expired;
+      end if;
+      delete from webhook_history_delivered_default where settled_at < now() - delivered;
+      delete from webhook_history_dead_default where settled_at < now() - dead;
+      delete from webhook_attempts_ok_default where started_at < now() - delivered;
+      delete from webhook_attempts_failed_default where started_at < now() - dead;
+      return null;
+    end $$;
+
+--
+-- Name: FUNCTION webhook_drop_expired_partition(delivered interval, dead interval); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.webhook_drop_expired_partition(delivered interval, dead interval) IS 'Drops the oldest partition that is past its retention and returns its name; null when none is left';
+
+SET default_tablespace = '';
+
+SET default_table_access_method = heap;
+
+--
+-- Name: agent_stuck_episodes; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.agent_stuck_episodes (
+    agent_id text NOT NULL,
+    reason text DEFAULT 'unspecified'::text NOT NULL,
+    started_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    ended_at timestamp with time zone
+);
+
+ALTER TABLE ONLY public.agent_stuck_episodes REPLICA IDENTITY FULL;
+
+--
+-- Name: TABLE agent_stuck_episodes; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.agent_stuck_episodes IS 'When agents were stuck: at most one open episode an agent. An insert is the detection, and captures agent.stuck for each task that the agent holds';
+
+--
+-- Name: COLUMN agent_stuck_episodes.agent_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.agent_stuck_episodes.agent_id IS 'The agent';
+
+--
+-- Name: COLUMN agent_stuck_episodes.reason; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.agent_stuck_episodes.reason IS 'no_heartbeat, or what an analysis found';
+
+--
+-- Name: COLUMN agent_stuck_episodes.started_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.agent_stuck_episodes.started_at IS 'When it was detected';
+
+--
+-- Name: COLUMN agent_stuck_episodes.ended_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.agent_stuck_episodes.ended_at IS 'When it ended, null while it lasts: by a heartbeat for no_heartbeat, by hand, or when the agent holds no task any more';
+
+--
+-- Name: agents; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.agents (
+    id text DEFAULT (gen_random_uuid())::text NOT NULL,
+    agent_type text,
+    status text DEFAULT 'idle'::text NOT NULL,
+    last_heartbeat timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+--
+-- Name: webhook_end_missing_heartbeat(public.agents); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.webhook_end_missing_heartbeat(agent public.agents) RETURNS void
+    LANGUAGE sql
+    BEGIN ATOMIC
+ UPDATE public.agent_stuck_episodes SET ended_at = clock_timestamp()
+   WHERE ((agent_stuck_episodes.agent_id = (webhook_end_missing_heartbeat.agent).id) AND (agent_stuck_episodes.ended_at IS NULL) AND (agent_stuck_episodes.reason = 'no_heartbeat'::text));
+END;
+
+--
+-- Name: FUNCTION webhook_end_missing_heartbeat(agent public.agents); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.webhook_end_missing_heartbeat(agent public.agents) IS 'Ends the open episode for want of a heartbeat of an agent that gave one';
+
+--
+-- Name: webhook_heartbeat(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.webhook_heartbeat() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    AS $$
+    begin
+      perform "public"."webhook_end_missing_heartbeat"(new);
+      return null;
+    end $$;
+
+--
+-- Name: FUNCTION webhook_heartbeat(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.webhook_heartbeat() IS 'Ends the episode for want of a heartbeat when one arrives';
+
+--
+-- Name: webhook_text(text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.webhook_text(value text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    RETURN CASE WHEN (char_length(value) > 4000) THEN ("left"(value, 3988) || '…[truncated]'::text) ELSE value END;
+
+--
+-- Name: FUNCTION webhook_text(value text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.webhook_text(value text) IS 'A text as payloads carry it: at most 4,000 characters';
+
+--
+-- Name: webhook_time(timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.webhook_time(value timestamp with time zone) RETURNS text
+    LANGUAGE sql STABLE
+    RETURN CASE WHEN ((value >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (value < '10000-01-01 00:00:00+00'::timestamp with time zone)) THEN to_char((value AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'::text) ELSE NULL::text END;
+
+--
+-- Name: FUNCTION webhook_time(value timestamp with time zone); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.webhook_time(value timestamp with time zone) IS 'A time as payloads carry it: RFC 3339, UTC, milliseconds';
+
+--
+-- Name: projects; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.projects (
+    id text DEFAULT (gen_random_uuid())::text NOT NULL,
+    name text,
+    status text DEFAULT 'active'::text NOT NULL,
+    webhook_url character varying(2048),
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+--
+-- Name: tasks; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.tasks (
+    id text DEFAULT (gen_random_uuid())::text NOT NULL,
+    ticket_id text,
+    title text,
+    status text DEFAULT 'pending'::text NOT NULL,
+    assigned_agent_id text,
+    result jsonb,
+    error_message text,
+    retry_count integer DEFAULT 0 NOT NULL,
+    max_retries integer DEFAULT 3 NOT NULL,
+    started_at timestamp with time zone,
+    completed_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+--
+-- Name: tickets; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.tickets (
+    id text DEFAULT (gen_random_uuid())::text NOT NULL,
+    project_id text,
+    title text,
+    status text DEFAULT 'open'::text NOT NULL,
+    webhook_url character varying(2048),
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+--
+-- Name: webhook_stuck_event(public.agent_stuck_episodes); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.webhook_stuck_event(episode public.agent_stuck_episodes) RETURNS TABLE(event_type text, entity_id text, project_id text, ticket_id text, task_id text, agent_id text, url text, payload json)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT e.event_type,
+     e.entity_id,
+     e.project_id,
+     e.ticket_id,
+     e.task_id,
+     e.entity_id,
+     e.url,
+     ( SELECT row_to_json(body.*) AS row_to_json
+            FROM ( SELECT e.event_type,
+                     to_char((clock_timestamp() AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'::text) AS "timestamp",
+                     'agent'::text AS entity_type,
+                     e.entity_id,
+                     e.project_id,
+                     e.ticket_id,
+                     e.task_id,
+                     e.entity_id AS agent_id,
+                     ( SELECT row_to_json(data.*) AS row_to_json
+                            FROM ( SELECT public.webhook_time(e.last_heartbeat) AS last_heartbeat,
+                                     public.webhook_text((webhook_stuck_event.episode).reason) AS stuck_reason,
+CASE
+ WHEN (public.webhook_time(e.last_heartbeat) IS NOT NULL) THEN trunc((EXTRACT(epoch FROM clock_timestamp()) - EXTRACT(epoch FROM e.last_heartbeat)))
+ ELSE NULL::numeric
+END AS seconds_since_heartbeat) data) AS data) body) AS row_to_json
+    FROM ( SELECT 'agent.stuck'::text AS event_type,
+             (webhook_stuck_event.episode).agent_id AS entity_id,
+             ticket.project_id,
+             ticket.id AS ticket_id,
+             task.id AS task_id,
+             agent.last_heartbeat,
+             COALESCE(NULLIF((ticket.webhook_url)::text, ''::text), NULLIF((project.webhook_url)::text, ''::text)) AS url
+            FROM (((public.tasks task
+              JOIN public.tickets ticket ON ((ticket.id = task.ticket_id)))
+              LEFT JOIN public.projects project ON ((project.id = ticket.project_id)))
+              LEFT JOIN public.agents agent ON ((agent.id = (webhook_stuck_event.episode).agent_id)))
+           WHERE ((task.assigned_agent_id = (webhook_stuck_event.episode).agent_id) AND (task.status = ANY (ARRAY['assigned'::text, 'running'::text])))) e
+   WHERE (e.url IS NOT NULL);
+END;
+
+--
+-- Name: FUNCTION webhook_stuck_event(episode public.agent_stuck_episodes); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.webhook_stuck_event(episode public.agent_stuck_episodes) IS 'The events of a stuck agent, one for each task that it holds; none for tasks to which no URL applies';
+
+--
+-- Name: webhook_task_event(public.tasks); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.webhook_task_event(task public.tasks) RETURNS TABLE(event_type text, entity_id text, project_id text, ticket_id text, agent_id text, url text, payload json)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT e.event_type,
+     e.entity_id,
+     e.project_id,
+     e.ticket_id,
+     e.agent_id,
+     e.url,
+     ( SELECT row_to_json(body.*) AS row_to_json
+            FROM ( SELECT e.event_type,
+                     to_char((clock_timestamp() AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'::text) AS "timestamp",
+                     'task'::text AS entity_type,
+                     e.entity_id,
+                     e.project_id,
+                     e.ticket_id,
+                     e.entity_id AS task_id,
+                     e.agent_id,
+                         CASE e.event_type
+                             WHEN 'task.completed'::text THEN ( SELECT row_to_json(data.*) AS row_to_json
+                                FROM ( SELECT
+ CASE
+  WHEN (jsonb_typeof(((webhook_task_event.task).result -> 'result'::text)) = 'string'::text) THEN public.webhook_text(((webhook_task_event.task).result ->> 'result'::text))
+  ELSE 'success'::text
+ END AS result,
+ CASE
+  WHEN (isfinite((webhook_task_event.task).completed_at) AND isfinite((webhook_task_event.task).started_at)) THEN trunc((EXTRACT(epoch FROM (webhook_task_event.task).completed_at) - EXTRACT(epoch FROM (webhook_task_event.task).started_at)))
+  ELSE NULL::numeric
+ END AS duration_seconds,
+ CASE
+  WHEN (jsonb_typeof(((webhook_task_event.task).result -> 'output_summary'::text)) = 'string'::text) THEN public.webhook_text(((webhook_task_event.task).result ->> 'output_summary'::text))
+  ELSE NULL::text
+ END AS output_summary) data)
+                             ELSE ( SELECT row_to_json(data.*) AS row_to_json
+                                FROM ( SELECT public.webhook_text((webhook_task_event.task).error_message) AS error,
+                                         (webhook_task_event.task).retry_count AS retry_count,
+                                         (webhook_task_event.task).max_retries AS max_retries) data)
+                         END AS data) body) AS row_to_json
+    FROM ( SELECT
+                 CASE
+                     WHEN (((webhook_task_event.task).status COLLATE "C") = 'completed'::text) THEN 'task.completed'::text
+                     ELSE 'task.failed'::text
+                 END AS event_type,
+             (webhook_task_event.task).id AS entity_id,
+             ticket.project_id,
+             ticket.id AS ticket_id,
+             (webhook_task_event.task).assigned_agent_id AS agent_id,
+             COALESCE(NULLIF((ticket.webhook_url)::text, ''::text), NULLIF((project.webhook_url)::text, ''::text)) AS url
+            FROM (public.tickets ticket
+              LEFT JOIN public.projects project ON ((project.id = ticket.project_id)))
+           WHERE (ticket.id = (webhook_task_event.task).ticket_id)) e
+   WHERE ((e.url IS NOT NULL) AND (e.entity_id IS NOT NULL))
+  LIMIT 1;
+END;
+
+--
+-- Name: FUNCTION webhook_task_event(task public.tasks); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.webhook_task_event(task public.tasks) IS 'The event of a task that just became completed or failed; no row where no URL applies';
+
+--
+-- Name: webhook_adoption; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.webhook_adoption (
+    table_schema text NOT NULL,
+    table_name text NOT NULL,
+    column_name text,
+    adopted_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+--
+-- Name: TABLE webhook_adoption; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.webhook_adoption IS 'What webhook-outbox created among the host''s tables, and what its migration down removes: a whole table (column_name is null) or one column';
+
+--
+-- Name: COLUMN webhook_adoption.table_schema; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_adoption.table_schema IS 'Schema of the table';
+
+--
+-- Name: COLUMN webhook_adoption.table_name; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_adoption.table_name IS 'The table that was created, or that got a column';
+
+--
+-- Name: COLUMN webhook_adoption.column_name; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_adoption.column_name IS 'The column that was added; null where the whole table was created';
+
+--
+-- Name: COLUMN webhook_adoption.adopted_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_adoption.adopted_at IS 'When it was created';
+
+--
+-- Name: webhook_attempts; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.webhook_attempts (
+    event_id uuid NOT NULL,
+    attempt integer NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    duration_ms integer,
+    status integer,
+    error text,
+    response text
+)
+PARTITION BY LIST (((error IS NULL)));
+
+--
+-- Name: TABLE webhook_attempts; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.webhook_attempts IS 'One row an attempt; attempts that delivered are kept as long as delivered events, failed ones as long as dead events';
+
+--
+-- Name: COLUMN webhook_attempts.event_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_attempts.event_id IS 'The event that was sent';
+
+--
+-- Name: COLUMN webhook_attempts.attempt; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_attempts.attempt IS 'Number of the attempt: the webhook-attempt header';
+
+--
+-- Name: COLUMN webhook_attempts.started_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_attempts.started_at IS 'When the exchange began, by the clock of the dispatcher';
+
+--
+-- Name: COLUMN webhook_attempts.duration_ms; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_attempts.duration_ms IS 'Milliseconds of the whole exchange, null where its dispatcher died';
+
+--
+-- Name: COLUMN webhook_attempts.status; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_attempts.status IS 'HTTP status of the answer, null where there was none';
+
+--
+-- Name: COLUMN webhook_attempts.error; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_attempts.error IS 'Why it did not deliver, null where it did';
+
+--
+-- Name: COLUMN webhook_attempts.response; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_attempts.response IS 'The first 2 KiB of the answer';
+
+--
+-- Name: webhook_attempts_failed; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.webhook_attempts_failed (
+    event_id uuid NOT NULL,
+    attempt integer NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    duration_ms integer,
+    status integer,
+    error text,
+    response text
+)
+PARTITION BY RANGE (started_at);
+
+--
+-- Name: TABLE webhook_attempts_failed; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.webhook_attempts_failed IS 'Partitioned by day (UTC), kept for DEAD_RETENTION';
+
+--
+-- Name: webhook_attempts_failed_default; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.webhook_attempts_failed_default (
+    event_id uuid NOT NULL,
+    attempt integer NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    duration_ms integer,
+    status integer,
+    error text,
+    response text
+);
+
+ALTER TABLE ONLY public.webhook_attempts_failed_default REPLICA IDENTITY FULL;
+
+--
+-- Name: TABLE webhook_attempts_failed_default; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.webhook_attempts_failed_default IS 'Takes what no day takes; rows move out when their day is made';
+
+--
+-- Name: webhook_attempts_ok; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.webhook_attempts_ok (
+    event_id uuid NOT NULL,
+    attempt integer NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    duration_ms integer,
+    status integer,
+    error text,
+    response text
+)
+PARTITION BY RANGE (started_at);
+
+--
+-- Name: TABLE webhook_attempts_ok; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.webhook_attempts_ok IS 'Partitioned by day (UTC), kept for RETENTION';
+
+--
+-- Name: webhook_attempts_ok_default; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.webhook_attempts_ok_default (
+    event_id uuid NOT NULL,
+    attempt integer NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    duration_ms integer,
+    status integer,
+    error text,
+    response text
+);
+
+ALTER TABLE ONLY public.webhook_attempts_ok_default REPLICA IDENTITY FULL;
+
+--
+-- Name: TABLE webhook_attempts_ok_default; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.webhook_attempts_ok_default IS 'Takes what no day takes; rows move out when their day is made';
+
+--
+-- Name: webhook_outbox; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.webhook_outbox (
+    id bigint NOT NULL,
+    event_id uuid DEFAULT gen_random_uuid() NOT NULL,
+    event_type text NOT NULL,
+    entity_type text NOT NULL,
+    entity_id text NOT NULL,
+    project_id text,
+    ticket_id text,
+    task_id text,
+    agent_id text,
+    url text NOT NULL,
+    payload json NOT NULL,
+    state text DEFAULT 'pending'::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    next_attempt_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    lease_token uuid,
+    lease_until timestamp with time zone,
+    last_status integer,
+    last_error text,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    attempts_before integer DEFAULT 0 NOT NULL,
+    endpoint_id uuid GENERATED ALWAYS AS ((md5(split_part(split_part(url, '#'::text, 1), '?'::text, 1)))::uuid) STORED NOT NULL,
+    CONSTRAINT webhook_outbox_state_check CHECK ((state = ANY (ARRAY['pending'::text, 'delivering'::text])))
+)
+WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='5000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='100000', autovacuum_analyze_scale_factor='0', autovacuum_analyze_threshold='20000');
+
+--
+-- Name: TABLE webhook_outbox; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.webhook_outbox IS 'What is still owed: events that committed and are neither delivered nor given up. Retry at once: update webhook_outbox set next_attempt_at = now() where …';
+
+--
+-- Name: COLUMN webhook_outbox.id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.id IS 'Order of insertion, and not of commit';
+
+--
+-- Name: COLUMN webhook_outbox.event_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.event_id IS 'The webhook-id that receivers deduplicate on: the same on every attempt and replay';
+
+--
+-- Name: COLUMN webhook_outbox.event_type; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.event_type IS 'task.completed, task.failed, agent.stuck or webhook.test';
+
+--
+-- Name: COLUMN webhook_outbox.entity_type; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.entity_type IS 'What the event is about: task, agent or endpoint';
+
+--
+-- Name: COLUMN webhook_outbox.entity_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.entity_id IS 'Id of the task, agent or endpoint that the event is about';
+
+--
+-- Name: COLUMN webhook_outbox.project_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.project_id IS 'Project of the ticket, null where it has none';
+
+--
+-- Name: COLUMN webhook_outbox.ticket_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.ticket_id IS 'Ticket of the task';
+
+--
+-- Name: COLUMN webhook_outbox.task_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.task_id IS 'Task that changed, or that the stuck agent holds';
+
+--
+-- Name: COLUMN webhook_outbox.agent_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.agent_id IS 'Agent that the task was assigned to, or that is stuck';
+
+--
+-- Name: COLUMN webhook_outbox.url; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.url IS 'Where it is sent: the URL of the ticket where it has one, else of the project';
+
+--
+-- Name: COLUMN webhook_outbox.payload; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.payload IS 'The body: the exact bytes that are sent';
+
+--
+-- Name: COLUMN webhook_outbox.state; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.state IS 'pending: waits for next_attempt_at; delivering: leased to a dispatcher until lease_until';
+
+--
+-- Name: COLUMN webhook_outbox.attempts; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.attempts IS 'Attempts begun, counted before the POST';
+
+--
+-- Name: COLUMN webhook_outbox.next_attempt_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.next_attempt_at IS 'Not sent before this time';
+
+--
+-- Name: COLUMN webhook_outbox.lease_token; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.lease_token IS 'Fence: only the dispatcher that holds this token may settle the row';
+
+--
+-- Name: COLUMN webhook_outbox.lease_until; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.lease_until IS 'When the lease ends, and the row is due again';
+
+--
+-- Name: COLUMN webhook_outbox.last_status; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.last_status IS 'HTTP status of the last attempt, null where there was no answer';
+
+--
+-- Name: COLUMN webhook_outbox.last_error; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.last_error IS 'Why the last attempt did not deliver';
+
+--
+-- Name: COLUMN webhook_outbox.created_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.created_at IS 'When the change was made, by the clock of the database';
+
+--
+-- Name: COLUMN webhook_outbox.attempts_before; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.attempts_before IS 'Attempts that the retry schedule does not count: those before a replay, or handed back at a shutdown';
+
+--
+-- Name: COLUMN webhook_outbox.endpoint_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.endpoint_id IS 'Endpoint: the URL without query and fragment, hashed';
+
+--
+-- Name: webhook_backlog; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.webhook_backlog AS
+ SELECT owed.endpoint_id,
+    min(split_part(split_part(owed.url, '#'::text, 1), '?'::text, 1)) AS endpoint,
+    count(*) FILTER (WHERE (owed.due AND (owed.state = 'pending'::text))) AS due,
+    count(*) FILTER (WHERE ((NOT owed.due) AND (owed.state = 'pending'::text))) AS waiting,
+    count(*) FILTER (WHERE (owed.state = 'delivering'::text)) AS delivering,
+    (now() - min(owed.next_attempt_at) FILTER (WHERE (owed.due AND (owed.state = 'pending'::text)))) AS oldest_due_age,
+    min(owed.next_attempt_at) FILTER (WHERE ((NOT owed.due) AND (owed.state = 'pending'::text))) AS next_attempt_at,
+    (array_agg(owed.last_error ORDER BY owed.next_attempt_at DESC) FILTER (WHERE (owed.last_error IS NOT NULL)))[1] AS last_error
+   FROM ( SELECT webhook_outbox.id,
+            webhook_outbox.event_id,
+            webhook_outbox.event_type,
+            webhook_outbox.entity_type,
+            webhook_outbox.entity_id,
+            webhook_outbox.project_id,
+            webhook_outbox.ticket_id,
+            webhook_outbox.task_id,
+            webhook_outbox.agent_id,
+            webhook_outbox.url,
+            webhook_outbox.payload,
+            webhook_outbox.state,
+            webhook_outbox.attempts,
+            webhook_outbox.next_attempt_at,
+            webhook_outbox.lease_token,
+            webhook_outbox.lease_until,
+            webhook_outbox.last_status,
+            webhook_outbox.last_error,
+            webhook_outbox.created_at,
+            webhook_outbox.attempts_before,
+            webhook_outbox.endpoint_id,
+            (webhook_outbox.next_attempt_at <= now()) AS due
+           FROM public.webhook_outbox) owed
+  GROUP BY owed.endpoint_id;
+
+--
+-- Name: VIEW webhook_backlog; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.webhook_backlog IS 'What is owed, one row an endpoint';
+
+--
+-- Name: COLUMN webhook_backlog.endpoint_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_backlog.endpoint_id IS 'Endpoint: the URL without query and fragment, hashed';
+
+--
+-- Name: COLUMN webhook_backlog.endpoint; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_backlog.endpoint IS 'The URL without query and fragment';
+
+--
+-- Name: COLUMN webhook_backlog.due; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_backlog.due IS 'Events that could be sent now';
+
+--
+-- Name: COLUMN webhook_backlog.waiting; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_backlog.waiting IS 'Events that wait for the time of their next attempt';
+
+--
+-- Name: COLUMN webhook_backlog.delivering; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_backlog.delivering IS 'Events that a dispatcher is sending now, or whose dispatcher died and whose lease runs';
+
+--
+-- Name: COLUMN webhook_backlog.oldest_due_age; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_backlog.oldest_due_age IS 'How long the oldest due event has been due';
+
+--
+-- Name: COLUMN webhook_backlog.next_attempt_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_backlog.next_attempt_at IS 'When the first of the waiting events is due';
+
+--
+-- Name: COLUMN webhook_backlog.last_error; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_backlog.last_error IS 'Why the last attempt that failed did';
+
+--
+-- Name: webhook_history; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.webhook_history (
+    event_id uuid NOT NULL,
+    event_type text NOT NULL,
+    entity_type text NOT NULL,
+    entity_id text NOT NULL,
+    project_id text,
+    ticket_id text,
+    task_id text,
+    agent_id text,
+    url text NOT NULL,
+    payload json NOT NULL,
+    outcome text NOT NULL,
+    attempts integer NOT NULL,
+    last_status integer,
+    last_error text,
+    created_at timestamp with time zone NOT NULL,
+    settled_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    endpoint_id uuid GENERATED ALWAYS AS ((md5(split_part(split_part(url, '#'::text, 1), '?'::text, 1)))::uuid) STORED NOT NULL,
+    CONSTRAINT webhook_history_outcome_check CHECK ((outcome = ANY (ARRAY['delivered'::text, 'dead'::text, 'discarded'::text])))
+)
+PARTITION BY LIST (outcome);
+
+--
+-- Name: TABLE webhook_history; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.webhook_history IS 'What is settled: delivered, or given up with its reason; by day, dropped after its retention';
+
+--
+-- Name: COLUMN webhook_history.event_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_history.event_id IS 'The webhook-id that receivers deduplicate on: the same on every attempt and replay';
+
+--
+-- Name: COLUMN webhook_history.event_type; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_history.event_type IS 'task.completed, task.failed, agent.stuck or webhook.test';
+
+--
+-- Name: COLUMN webhook_history.entity_type; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_history.entity_type IS 'What the event is about: task, agent or endpoint';
+
+--
+-- Name: COLUMN webhook_history.entity_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_history.entity_id IS 'Id of the task, agent or endpoint that the event is about';
+
+--
+-- Name: COLUMN webhook_history.project_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_history.project_id IS 'Project of the ticket, null where it has none';
+
+--
+-- Name: COLUMN webhook_history.ticket_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_history.ticket_id IS 'Ticket of the task';
+
+--
+-- Name: COLUMN webhook_history.task_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_history.task_id IS 'Task that changed, or that the stuck agent holds';
+
+--
+-- Name: COLUMN webhook_history.agent_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_history.agent_id IS 'Agent that the task was assigned to, or that is stuck';
+
+--
+-- Name: COLUMN webhook_history.url; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_history.url IS 'Where it is sent: the URL of the ticket where it has one, else of the project';
+
+--
+-- Name: COLUMN webhook_history.payload; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_history.payload IS 'The body: the exact bytes that are sent';
+
+--
+-- Name: COLUMN webhook_history.outcome; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_history.outcome IS 'delivered; dead: failed for good; discarded: given up by an operator or by age';
+
+--
+-- Name: COLUMN webhook_history.attempts; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_history.attempts IS 'Attempts begun in all';
+
+--
+-- Name: COLUMN webhook_history.last_status; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_history.last_status IS 'HTTP status of the last attempt, null where there was no answer';
+
+--
+-- Name: COLUMN webhook_history.last_error; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_history.last_error IS 'Why it was given up, or why the attempt before the last failed';
+
+--
+-- Name: COLUMN webhook_history.created_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_history.created_at IS 'When the change was made, by the clock of the database';
+
+--
+-- Name: COLUMN webhook_history.settled_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_history.settled_at IS 'When it was delivered or given up';
+
+--
+-- Name: COLUMN webhook_history.endpoint_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_history.endpoint_id IS 'Endpoint: the URL without query and fragment, hashed';
+
+--
+-- Name: webhook_dead_letters; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.webhook_dead_letters AS
+ SELECT webhook_history.event_id,
+    webhook_history.event_type,
+    webhook_history.entity_type,
+    webhook_history.entity_id,
+    webhook_history.project_id,
+    webhook_history.ticket_id,
+    webhook_history.task_id,
+    webhook_history.agent_id,
+    webhook_history.url,
+    webhook_history.payload,
+    webhook_history.attempts,
+    webhook_history.last_status,
+    webhook_history.last_error,
+    webhook_history.created_at,
+    webhook_history.settled_at,
+    webhook_history.endpoint_id
+   FROM public.webhook_history
+  WHERE (webhook_history.outcome = 'dead'::text);
+
+--
+-- Name: VIEW webhook_dead_letters; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.webhook_dead_letters IS 'Events that failed for good, with their reason';
+
+--
+-- Name: COLUMN webhook_dead_letters.event_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_dead_letters.event_id IS 'The webhook-id that receivers deduplicate on: the same on every attempt and replay';
+
+--
+-- Name: COLUMN webhook_dead_letters.event_type; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_dead_letters.event_type IS 'task.completed, task.failed, agent.stuck or webhook.test';
+
+--
+-- Name: COLUMN webhook_dead_letters.entity_type; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_dead_letters.entity_type IS 'What the event is about: task, agent or endpoint';
+
+--
+-- Name: COLUMN webhook_dead_letters.entity_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_dead_letters.entity_id IS 'Id of the task, agent or endpoint that the event is about';
+
+--
+-- Name: COLUMN webhook_dead_letters.project_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_dead_letters.project_id IS 'Project of the ticket, null where it has none';
+
+--
+-- Name: COLUMN webhook_dead_letters.ticket_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_dead_letters.ticket_id IS 'Ticket of the task';
+
+--
+-- Name: COLUMN webhook_dead_letters.task_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_dead_letters.task_id IS 'Task that changed, or that the stuck agent holds';
+
+--
+-- Name: COLUMN webhook_dead_letters.agent_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_dead_letters.agent_id IS 'Agent that the task was assigned to, or that is stuck';
+
+--
+-- Name: COLUMN webhook_dead_letters.url; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_dead_letters.url IS 'Where it is sent: the URL of the ticket where it has one, else of the project';
+
+--
+-- Name: COLUMN webhook_dead_letters.payload; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_dead_letters.payload IS 'The body: the exact bytes that are sent';
+
+--
+-- Name: COLUMN webhook_dead_letters.attempts; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_dead_letters.attempts IS 'Attempts begun';
+
+--
+-- Name: COLUMN webhook_dead_letters.last_status; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_dead_letters.last_status IS 'HTTP status of the last attempt, null where there was no answer';
+
+--
+-- Name: COLUMN webhook_dead_letters.last_error; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_dead_letters.last_error IS 'Why it failed for good';
+
+--
+-- Name: COLUMN webhook_dead_letters.created_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_dead_letters.created_at IS 'When the change was made, by the clock of the database';
+
+--
+-- Name: COLUMN webhook_dead_letters.settled_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_dead_letters.settled_at IS 'When it was given up';
+
+--
+-- Name: COLUMN webhook_dead_letters.endpoint_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_dead_letters.endpoint_id IS 'Endpoint: the URL without query and fragment, hashed';
+
+--
+-- Name: webhook_events; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.webhook_events AS
+ SELECT webhook_outbox.event_id,
+    webhook_outbox.event_type,
+    webhook_outbox.entity_type,
+    webhook_outbox.entity_id,
+    webhook_outbox.project_id,
+    webhook_outbox.ticket_id,
+    webhook_outbox.task_id,
+    webhook_outbox.agent_id,
+    webhook_outbox.url,
+    webhook_outbox.payload,
+    webhook_outbox.state,
+    webhook_outbox.attempts,
+    webhook_outbox.next_attempt_at,
+    webhook_outbox.last_status,
+    webhook_outbox.last_error,
+    webhook_outbox.created_at,
+    NULL::timestamp with time zone AS settled_at,
+    webhook_outbox.endpoint_id
+   FROM public.webhook_outbox
+UNION ALL
+ SELECT webhook_history.event_id,
+    webhook_history.event_type,
+    webhook_history.entity_type,
+    webhook_history.entity_id,
+    webhook_history.project_id,
+    webhook_history.ticket_id,
+    webhook_history.task_id,
+    webhook_history.agent_id,
+    webhook_history.url,
+    webhook_history.payload,
+    webhook_history.outcome AS state,
+    webhook_history.attempts,
+    NULL::timestamp with time zone AS next_attempt_at,
+    webhook_history.last_status,
+    webhook_history.last_error,
+    webhook_history.created_at,
+    webhook_history.settled_at,
+    webhook_history.endpoint_id
+   FROM public.webhook_history;
+
+--
+-- Name: VIEW webhook_events; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.webhook_events IS 'Every event that is kept: what is owed and what is settled';
+
+--
+-- Name: COLUMN webhook_events.event_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.event_id IS 'The webhook-id that receivers deduplicate on: the same on every attempt and replay';
+
+--
+-- Name: COLUMN webhook_events.event_type; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.event_type IS 'task.completed, task.failed, agent.stuck or webhook.test';
+
+--
+-- Name: COLUMN webhook_events.entity_type; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.entity_type IS 'What the event is about: task, agent or endpoint';
+
+--
+-- Name: COLUMN webhook_events.entity_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.entity_id IS 'Id of the task, agent or endpoint that the event is about';
+
+--
+-- Name: COLUMN webhook_events.project_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.project_id IS 'Project of the ticket, null where it has none';
+
+--
+-- Name: COLUMN webhook_events.ticket_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.ticket_id IS 'Ticket of the task';
+
+--
+-- Name: COLUMN webhook_events.task_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.task_id IS 'Task that changed, or that the stuck agent holds';
+
+--
+-- Name: COLUMN webhook_events.agent_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.agent_id IS 'Agent that the task was assigned to, or that is stuck';
+
+--
+-- Name: COLUMN webhook_events.url; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.url IS 'Where it is sent: the URL of the ticket where it has one, else of the project';
+
+--
+-- Name: COLUMN webhook_events.payload; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.payload IS 'The body: the exact bytes that are sent';
+
+--
+-- Name: COLUMN webhook_events.state; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.state IS 'pending, delivering, delivered, dead or discarded';
+
+--
+-- Name: COLUMN webhook_events.attempts; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.attempts IS 'Attempts begun';
+
+--
+-- Name: COLUMN webhook_events.next_attempt_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.next_attempt_at IS 'Not sent before this time; null where it is settled';
+
+--
+-- Name: COLUMN webhook_events.last_status; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.last_status IS 'HTTP status of the last attempt, null where there was no answer';
+
+--
+-- Name: COLUMN webhook_events.last_error; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.last_error IS 'Why the last attempt did not deliver, or why it was given up';
+
+--
+-- Name: COLUMN webhook_events.created_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.created_at IS 'When the change was made, by the clock of the database';
+
+--
+-- Name: COLUMN webhook_events.settled_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.settled_at IS 'When it was delivered or given up; null where it is owed';
+
+--
+-- Name: COLUMN webhook_events.endpoint_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_events.endpoint_id IS 'Endpoint: the URL without query and fragment, hashed';
+
+--
+-- Name: webhook_history_dead; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.webhook_history_dead (
+    event_id uuid NOT NULL,
+    event_type text NOT NULL,
+    entity_type text NOT NULL,
+    entity_id text NOT NULL,
+    project_id text,
+    ticket_id text,
+    task_id text,
+    agent_id text,
+    url text NOT NULL,
+    payload json NOT NULL,
+    outcome text NOT NULL,
+    attempts integer NOT NULL,
+    last_status integer,
+    last_error text,
+    created_at timestamp with time zone NOT NULL,
+    settled_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    endpoint_id uuid GENERATED ALWAYS AS ((md5(split_part(split_part(url, '#'::text, 1), '?'::text, 1)))::uuid) STORED NOT NULL,
+    CONSTRAINT webhook_history_outcome_check CHECK ((outcome = ANY (ARRAY['delivered'::text, 'dead'::text, 'discarded'::text])))
+)
+PARTITION BY RANGE (settled_at);
+
+--
+-- Name: TABLE webhook_history_dead; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.webhook_history_dead IS 'Partitioned by day (UTC), kept for DEAD_RETENTION';
+
+--
+-- Name: webhook_history_dead_default; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.webhook_history_dead_default (
+    event_id uuid NOT NULL,
+    event_type text NOT NULL,
+    entity_type text NOT NULL,
+    entity_id text NOT NULL,
+    project_id text,
+    ticket_id text,
+    task_id text,
+    agent_id text,
+    url text NOT NULL,
+    payload json NOT NULL,
+    outcome text NOT NULL,
+    attempts integer NOT NULL,
+    last_status integer,
+    last_error text,
+    created_at timestamp with time zone NOT NULL,
+    settled_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    endpoint_id uuid GENERATED ALWAYS AS ((md5(split_part(split_part(url, '#'::text, 1), '?'::text, 1)))::uuid) STORED NOT NULL,
+    CONSTRAINT webhook_history_outcome_check CHECK ((outcome = ANY (ARRAY['delivered'::text, 'dead'::text, 'discarded'::text])))
+);
+
+--
+-- Name: TABLE webhook_history_dead_default; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.webhook_history_dead_default IS 'Takes what no day takes; rows move out when their day is made';
+
+--
+-- Name: webhook_history_delivered; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.webhook_history_delivered (
+    event_id uuid NOT NULL,
+    event_type text NOT NULL,
+    entity_type text NOT NULL,
+    entity_id text NOT NULL,
+    project_id text,
+    ticket_id text,
+    task_id text,
+    agent_id text,
+    url text NOT NULL,
+    payload json NOT NULL,
+    outcome text NOT NULL,
+    attempts integer NOT NULL,
+    last_status integer,
+    last_error text,
+    created_at timestamp with time zone NOT NULL,
+    settled_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    endpoint_id uuid GENERATED ALWAYS AS ((md5(split_part(split_part(url, '#'::text, 1), '?'::text, 1)))::uuid) STORED NOT NULL,
+    CONSTRAINT webhook_history_outcome_check CHECK ((outcome = ANY (ARRAY['delivered'::text, 'dead'::text, 'discarded'::text])))
+)
+PARTITION BY RANGE (settled_at);
+
+--
+-- Name: TABLE webhook_history_delivered; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.webhook_history_delivered IS 'Partitioned by day (UTC), kept for RETENTION';
+
+--
+-- Name: webhook_history_delivered_default; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.webhook_history_delivered_default (
+    event_id uuid NOT NULL,
+    event_type text NOT NULL,
+    entity_type text NOT NULL,
+    entity_id text NOT NULL,
+    project_id text,
+    ticket_id text,
+    task_id text,
+    agent_id text,
+    url text NOT NULL,
+    payload json NOT NULL,
+    outcome text NOT NULL,
+    attempts integer NOT NULL,
+    last_status integer,
+    last_error text,
+    created_at timestamp with time zone NOT NULL,
+    settled_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    endpoint_id uuid GENERATED ALWAYS AS ((md5(split_part(split_part(url, '#'::text, 1), '?'::text, 1)))::uuid) STORED NOT NULL,
+    CONSTRAINT webhook_history_outcome_check CHECK ((outcome = ANY (ARRAY['delivered'::text, 'dead'::text, 'discarded'::text])))
+);
+
+--
+-- Name: TABLE webhook_history_delivered_default; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.webhook_history_delivered_default IS 'Takes what no day takes; rows move out when their day is made';
+
+--
+-- Name: webhook_migration; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.webhook_migration (
+    name character varying(255) NOT NULL,
+    "timestamp" character varying(255) NOT NULL
+);
+
+--
+-- Name: TABLE webhook_migration; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.webhook_migration IS 'The migrations of webhook-outbox that this database has';
+
+--
+-- Name: COLUMN webhook_migration.name; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_migration.name IS 'The migration: a file of db/migrations';
+
+--
+-- Name: COLUMN webhook_migration."timestamp"; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_migration."timestamp" IS 'When it was applied';
+
+--
+-- Name: webhook_migration_lock; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.webhook_migration_lock (
+    id character varying(255) NOT NULL,
+    is_locked integer DEFAULT 0 NOT NULL
+);
+
+--
+-- Name: TABLE webhook_migration_lock; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.webhook_migration_lock IS 'Lets one migration of webhook-outbox run at a time';
+
+--
+-- Name: COLUMN webhook_migration_lock.id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_migration_lock.id IS 'The one row';
+
+--
+-- Name: COLUMN webhook_migration_lock.is_locked; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_migration_lock.is_locked IS 'Not used on Postgres, where the row itself is locked';
+
+--
+-- Name: webhook_outbox_id_seq; Type: SEQUENCE; Schema: public; Owner: -
+--
+
+ALTER TABLE public.webhook_outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.webhook_outbox_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+--
+-- Name: webhook_partitions; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.webhook_partitions AS
+ SELECT (p.relname)::text AS parent,
+    (c.relname)::text AS name,
+    to_date("right"((c.relname)::text, 8), 'YYYYMMDD'::text) AS day
+   FROM ((pg_inherits i
+     JOIN pg_class c ON ((c.oid = i.inhrelid)))
+     JOIN pg_class p ON ((p.oid = i.inhparent)))
+  WHERE ((i.inhparent = ANY (ARRAY[('public.webhook_history_delivered'::regclass)::oid, ('public.webhook_history_dead'::regclass)::oid, ('public.webhook_attempts_ok'::regclass)::oid, ('public.webhook_attempts_failed'::regclass)::oid])) AND (c.relname ~ '_[0-9]{8}$'::text));
+
+--
+-- Name: VIEW webhook_partitions; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.webhook_partitions IS 'The days that webhook_history and webhook_attempts have partitions for';
+
+--
+-- Name: COLUMN webhook_partitions.parent; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_partitions.parent IS 'What is kept in it, and for how long: delivered, dead, ok or failed';
+
+--
+-- Name: COLUMN webhook_partitions.name; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_partitions.name IS 'The partition';
+
+--
+-- Name: COLUMN webhook_partitions.day; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_partitions.day IS 'The day that it holds, UTC';
+
+--
+-- Name: webhook_stuck_sweep; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.webhook_stuck_sweep (
+    swept_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    judge_from timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    started boolean DEFAULT false NOT NULL
+);
+
+ALTER TABLE ONLY public.webhook_stuck_sweep REPLICA IDENTITY FULL;
+
+--
+-- Name: TABLE webhook_stuck_sweep; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.webhook_stuck_sweep IS 'One row: when dispatchers last looked for agents without a heartbeat. Dispatchers take turns by locking it';
+
+--
+-- Name: COLUMN webhook_stuck_sweep.swept_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_stuck_sweep.swept_at IS 'When the last sweep ended';
+
+--
+-- Name: COLUMN webhook_stuck_sweep.judge_from; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_stuck_sweep.judge_from IS 'No agent is judged before this time: after an absence agents get time to report first';
+
+--
+-- Name: COLUMN webhook_stuck_sweep.started; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_stuck_sweep.started IS 'Whether there has been a sweep since the installation';
+
+--
+-- Name: webhook_attempts_failed; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.webhook_attempts ATTACH PARTITION public.webhook_attempts_failed FOR VALUES IN (false);
+
+--
+-- Name: webhook_attempts_failed_default; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.webhook_attempts_failed ATTACH PARTITION public.webhook_attempts_failed_default DEFAULT;
+
+--
+-- Name: webhook_attempts_ok; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.webhook_attempts ATTACH PARTITION public.webhook_attempts_ok FOR VALUES IN (true);
+
+--
+-- Name: webhook_attempts_ok_default; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.webhook_attempts_ok ATTACH PARTITION public.webhook_attempts_ok_default DEFAULT;
+
+--
+-- Name: webhook_history_dead; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.webhook_history ATTACH PARTITION public.webhook_history_dead FOR VALUES IN ('dead', 'discarded');
+
+--
+-- Name: webhook_history_dead_default; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.webhook_history_dead ATTACH PARTITION public.webhook_history_dead_default DEFAULT;
+
+--
+-- Name: webhook_history_delivered; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.webhook_history ATTACH PARTITION public.webhook_history_delivered FOR VALUES IN ('delivered');
+
+--
+-- Name: webhook_history_delivered_default; Type: TABLE ATTACH; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.webhook_history_delivered ATTACH PARTITION public.webhook_history_delivered_default DEFAULT;
+
+--
+-- Name: agents agents_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.agents
+    ADD CONSTRAINT agents_pkey PRIMARY KEY (id);
+
+--
+-- Name: projects projects_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.projects
+    ADD CONSTRAINT projects_pkey PRIMARY KEY (id);
+
+--
+-- Name: tasks tasks_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.tasks
+    ADD CONSTRAINT tasks_pkey PRIMARY KEY (id);
+
+--
+-- Name: tickets tickets_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.tickets
+    ADD CONSTRAINT tickets_pkey PRIMARY KEY (id);
+
+--
+-- Name: webhook_adoption webhook_adoption_table_schema_table_name_column_name_key; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.webhook_adoption
+    ADD CONSTRAINT webhook_adoption_table_schema_table_name_column_name_key UNIQUE NULLS NOT DISTINCT (table_schema, table_name, column_name);
+
+--
+-- Name: webhook_history webhook_history_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.webhook_history
+    ADD CONSTRAINT webhook_history_pkey PRIMARY KEY (event_id, settled_at, outcome);
+
+--
+-- Name: webhook_history_dead webhook_history_dead_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.webhook_history_dead
+    ADD CONSTRAINT webhook_history_dead_pkey PRIMARY KEY (event_id, settled_at, outcome);
+
+--
+-- Name: webhook_history_dead_default webhook_history_dead_default_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.webhook_history_dead_default
+    ADD CONSTRAINT webhook_history_dead_default_pkey PRIMARY KEY (event_id, settled_at, outcome);
+
+--
+-- Name: webhook_history_delivered webhook_history_delivered_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.webhook_history_delivered
+    ADD CONSTRAINT webhook_history_delivered_pkey PRIMARY KEY (event_id, settled_at, outcome);
+
+--
+-- Name: webhook_history_delivered_default webhook_history_delivered_default_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.webhook_history_delivered_default
+    ADD CONSTRAINT webhook_history_delivered_default_pkey PRIMARY KEY (event_id, settled_at, outcome);
+
+--
+-- Name: webhook_migration_lock webhook_migration_lock_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.webhook_migration_lock
+    ADD CONSTRAINT webhook_migration_lock_pkey PRIMARY KEY (id);
+
+--
+-- Name: webhook_migration webhook_migration_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.webhook_migration
+    ADD CONSTRAINT webhook_migration_pkey PRIMARY KEY (name);
+
+--
+-- Name: webhook_outbox webhook_outbox_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.webhook_outbox
+    ADD CONSTRAINT webhook_outbox_pkey PRIMARY KEY (id);
+
+--
+-- Name: agent_stuck_episodes_open_key; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE UNIQUE INDEX agent_stuck_episodes_open_key ON public.agent_stuck_episodes USING btree (agent_id) WHERE (ended_at IS NULL);
+
+--
+-- Name: agent_stuck_episodes_started_at_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX agent_stuck_episodes_started_at_idx ON public.agent_stuck_episodes USING btree (agent_id, started_at);
+
+--
+-- Name: agents_created_at_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX agents_created_at_idx ON public.agents USING btree (created_at DESC NULLS LAST, id DESC);
+
+--
+-- Name: projects_created_at_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX projects_created_at_idx ON public.projects USING btree (created_at DESC NULLS LAST, id DESC);
+
+--
+-- Name: tasks_created_at_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX tasks_created_at_idx ON public.tasks USING btree (created_at DESC NULLS LAST, id DESC);
+
+--
+-- Name: tasks_held_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX tasks_held_idx ON public.tasks USING btree (assigned_agent_id) WHERE (status = ANY (ARRAY['assigned'::text, 'running'::text]));
+
+--
+-- Name: tasks_ticket_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX tasks_ticket_id_idx ON public.tasks USING btree (ticket_id);
+
+--
+-- Name: tickets_created_at_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX tickets_created_at_idx ON public.tickets USING btree (created_at DESC NULLS LAST, id DESC);
+
+--
+-- Name: tickets_project_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX tickets_project_id_idx ON public.tickets USING btree (project_id);
+
+--
+-- Name: webhook_attempts_event_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_attempts_event_id_idx ON ONLY public.webhook_attempts USING btree (event_id);
+
+--
+-- Name: webhook_attempts_failed_event_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_attempts_failed_event_id_idx ON ONLY public.webhook_attempts_failed USING btree (event_id);
+
+--
+-- Name: webhook_attempts_failed_default_event_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_attempts_failed_default_event_id_idx ON public.webhook_attempts_failed_default USING btree (event_id);
+
+--
+-- Name: webhook_attempts_ok_event_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_attempts_ok_event_id_idx ON ONLY public.webhook_attempts_ok USING btree (event_id);
+
+--
+-- Name: webhook_attempts_ok_default_event_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_attempts_ok_default_event_id_idx ON public.webhook_attempts_ok_default USING btree (event_id);
+
+--
+-- Name: webhook_history_created_at_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_history_created_at_idx ON ONLY public.webhook_history USING btree (created_at, event_id);
+
+--
+-- Name: webhook_history_dead_created_at_event_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_history_dead_created_at_event_id_idx ON ONLY public.webhook_history_dead USING btree (created_at, event_id);
+
+--
+-- Name: webhook_history_dead_default_created_at_event_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_history_dead_default_created_at_event_id_idx ON public.webhook_history_dead_default USING btree (created_at, event_id);
+
+--
+-- Name: webhook_history_task_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_history_task_id_idx ON ONLY public.webhook_history USING hash (task_id);
+
+--
+-- Name: webhook_history_dead_task_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_history_dead_task_id_idx ON ONLY public.webhook_history_dead USING hash (task_id);
+
+--
+-- Name: webhook_history_dead_default_task_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_history_dead_default_task_id_idx ON public.webhook_history_dead_default USING hash (task_id);
+
+--
+-- Name: webhook_history_delivered_created_at_event_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_history_delivered_created_at_event_id_idx ON ONLY public.webhook_history_delivered USING btree (created_at, event_id);
+
+--
+-- Name: webhook_history_delivered_default_created_at_event_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_history_delivered_default_created_at_event_id_idx ON public.webhook_history_delivered_default USING btree (created_at, event_id);
+
+--
+-- Name: webhook_history_delivered_task_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_history_delivered_task_id_idx ON ONLY public.webhook_history_delivered USING hash (task_id);
+
+--
+-- Name: webhook_history_delivered_default_task_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_history_delivered_default_task_id_idx ON public.webhook_history_delivered_default USING hash (task_id);
+
+--
+-- Name: webhook_outbox_due_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_outbox_due_idx ON public.webhook_outbox USING btree (COALESCE(lease_until, next_attempt_at), id);
+
+--
+-- Name: webhook_outbox_endpoint_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_outbox_endpoint_id_idx ON public.webhook_outbox USING btree (endpoint_id);
+
+--
+-- Name: webhook_outbox_event_id_key; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE UNIQUE INDEX webhook_outbox_event_id_key ON public.webhook_outbox USING btree (event_id);
+
+--
+-- Name: webhook_stuck_sweep_one_row; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE UNIQUE INDEX webhook_stuck_sweep_one_row ON public.webhook_stuck_sweep USING btree ((true));
+
+--
+-- Name: webhook_attempts_failed_default_event_id_idx; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.webhook_attempts_failed_event_id_idx ATTACH PARTITION public.webhook_attempts_failed_default_event_id_idx;
+
+--
+-- Name: webhook_attempts_failed_event_id_idx; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.webhook_attempts_event_id_idx ATTACH PARTITION public.webhook_attempts_failed_event_id_idx;
+
+--
+-- Name: webhook_attempts_ok_default_event_id_idx; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.webhook_attempts_ok_event_id_idx ATTACH PARTITION public.webhook_attempts_ok_default_event_id_idx;
+
+--
+-- Name: webhook_attempts_ok_event_id_idx; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.webhook_attempts_event_id_idx ATTACH PARTITION public.webhook_attempts_ok_event_id_idx;
+
+--
+-- Name: webhook_history_dead_created_at_event_id_idx; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.webhook_history_created_at_idx ATTACH PARTITION public.webhook_history_dead_created_at_event_id_idx;
+
+--
+-- Name: webhook_history_dead_default_created_at_event_id_idx; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.webhook_history_dead_created_at_event_id_idx ATTACH PARTITION public.webhook_history_dead_default_created_at_event_id_idx;
+
+--
+-- Name: webhook_history_dead_default_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.webhook_history_dead_pkey ATTACH PARTITION public.webhook_history_dead_default_pkey;
+
+--
+-- Name: webhook_history_dead_default_task_id_idx; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.webhook_history_dead_task_id_idx ATTACH PARTITION public.webhook_history_dead_default_task_id_idx;
+
+--
+-- Name: webhook_history_dead_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.webhook_history_pkey ATTACH PARTITION public.webhook_history_dead_pkey;
+
+--
+-- Name: webhook_history_dead_task_id_idx; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.webhook_history_task_id_idx ATTACH PARTITION public.webhook_history_dead_task_id_idx;
+
+--
+-- Name: webhook_history_delivered_created_at_event_id_idx; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.webhook_history_created_at_idx ATTACH PARTITION public.webhook_history_delivered_created_at_event_id_idx;
+
+--
+-- Name: webhook_history_delivered_default_created_at_event_id_idx; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.webhook_history_delivered_created_at_event_id_idx ATTACH PARTITION public.webhook_history_delivered_default_created_at_event_id_idx;
+
+--
+-- Name: webhook_history_delivered_default_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.webhook_history_delivered_pkey ATTACH PARTITION public.webhook_history_delivered_default_pkey;
+
+--
+-- Name: webhook_history_delivered_default_task_id_idx; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.webhook_history_delivered_task_id_idx ATTACH PARTITION public.webhook_history_delivered_default_task_id_idx;
+
+--
+-- Name: webhook_history_delivered_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.webhook_history_pkey ATTACH PARTITION public.webhook_history_delivered_pkey;
+
+--
+-- Name: webhook_history_delivered_task_id_idx; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.webhook_history_task_id_idx ATTACH PARTITION public.webhook_history_delivered_task_id_idx;
+
+--
+-- Name: agent_stuck_episodes webhook_capture_stuck_agent; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER webhook_capture_stuck_agent AFTER INSERT ON public.agent_stuck_episodes FOR EACH ROW WHEN ((new.ended_at IS NULL)) EXECUTE FUNCTION public.webhook_capture_stuck_agent();
+
+--
+-- Name: tasks webhook_capture_task; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER webhook_capture_task AFTER UPDATE ON public.tasks FOR EACH ROW WHEN (((old.status IS DISTINCT FROM new.status) AND ((new.status COLLATE "C") = ANY (ARRAY['completed'::text, 'failed'::text])))) EXECUTE FUNCTION public.webhook_capture_task();
+
+--
+-- Name: agents webhook_heartbeat; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER webhook_heartbeat AFTER UPDATE ON public.agents FOR EACH ROW WHEN ((isfinite(new.last_heartbeat) AND ((isfinite(old.last_heartbeat) IS NOT TRUE) OR (new.last_heartbeat > old.last_heartbeat)))) EXECUTE FUNCTION public.webhook_heartbeat();
+
+--
+-- Name: FUNCTION webhook_capture_stuck_agent(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.webhook_capture_stuck_agent() FROM PUBLIC;
+
+--
+-- Name: FUNCTION webhook_capture_task(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.webhook_capture_task() FROM PUBLIC;
+
+--
+-- Name: FUNCTION webhook_end_missing_heartbeat(agent public.agents); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.webhook_end_missing_heartbeat(agent public.agents) FROM PUBLIC;
+
+--
+-- Name: FUNCTION webhook_heartbeat(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.webhook_heartbeat() FROM PUBLIC;
+
+--
+-- PostgreSQL database dump complete
+--
+

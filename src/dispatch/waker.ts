@@ -1,0 +1,42 @@
+/** Node runs a timer of more than this at once; a loop that wakes early looks, and waits again. */
+const longestTimerMs = 2 ** 31 - 1
+
+/** Lets one loop wait for the first of: a wake, a time that was asked for, or its own deadline. */
+export class Waker {
+  #woken = false
+  #resume: (() => void) | undefined
+  /** `performance.now()` at which the loop is wanted; kept across waits until it has come. */
+  #wantedAt = Number.POSITIVE_INFINITY
+
+  /** Ends the wait that is under way, or the next one. */
+  wake(): void {
+    this.#woken = true
+    this.#resume?.()
+  }
+
+  /** Makes sure that the loop runs in `ms` from now, whatever it waits for. */
+  wakeWithin(ms: number): void {
+    const at = performance.now() + ms
+    if (at >= this.#wantedAt) return
+    this.#wantedAt = at
+    // A wait that is under way was timed without it.
+    this.#resume?.()
+  }
+
+  async wait(ms: number): Promise<void> {
+    const now = performance.now()
+    const longest = Math.min(ms, this.#wantedAt - now, longestTimerMs)
+    if (!this.#woken && longest > 0) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, longest)
+        this.#resume = () => {
+          clearTimeout(timer)
+          resolve()
+        }
+      })
+      this.#resume = undefined
+    }
+    this.#woken = false
+    if (performance.now() >= this.#wantedAt) this.#wantedAt = Number.POSITIVE_INFINITY
+  }
+}
