@@ -1,0 +1,9 @@
+/** Why this service itself ended an exchange. */
+export class Cut extends Error {
+  readonly why: 'deadline' | 'aborted' | 'closed' | 'interim answers' | 'answered'
+
+  constructor(why: Cut['why']) {
+    super(why)
+    this.why = why
+  }
+}

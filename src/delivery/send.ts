@@ -1,0 +1,150 @@
+import ky from 'ky'
+import { Cut } from './cut.ts'
+import { describeFailure } from './describe-failure.ts'
+import type { Exchange } from './exchange.ts'
+import type { Progress } from './open-socket.ts'
+import { parseTarget } from './parse-target.ts'
+import { readStart } from './read-start.ts'
+import { storableText } from './storable-text.ts'
+import { createTransport, type Answer, type TransportOptions } from './transport.ts'
+
+/**
+ * - `url`: as it is stored, checked here
+ * - `attempt`: 1 for the first
+ * - `payload`: JSON text, sent byte for byte as UTF-8
+ * - `timeoutMs`: instead of the sender's
+ */
+export interface Delivery {
+  url: string
+  eventId: string
+  attempt: number
+  payload: string
+  timeoutMs?: number
+}
+
+/**
+ * - `timeoutMs`: the deadline of a whole exchange: DNS, connect, TLS, headers and body
+ * - `version`: this service's, for the user-agent
+ */
+export interface SenderOptions extends Omit<TransportOptions, 'connectTimeoutMs'> {
+  timeoutMs: number
+  version: string
+}
+
+/**
+ * - `send` POSTs one attempt (contract, section 2) and never rejects. It settles at its deadline whatever the
+ *   receiver does. A `signal` that aborts ends it as failed, unless the final status line has come: then that
+ *   counts.
+ * - `close` ends what is still under way and closes every socket.
+ */
+export interface Sender {
+  send: (delivery: Delivery, signal?: AbortSignal) => Promise<Exchange>
+  close: () => Promise<void>
+}
+
+const RESPONSE_BYTES = 2 * 1024
+const MAX_HEADER_TEXT = 2 * 1024
+// Node runs a timer of more than this at once.
+const LONGEST_TIMER_MS = 2 ** 31 - 1
+const timerMs = (ms: number) => Math.min(ms, LONGEST_TIMER_MS)
+
+export function createSender({ timeoutMs: defaultTimeoutMs, version, ...addresses }: SenderOptions): Sender {
+  const transport = createTransport({ ...addresses, connectTimeoutMs: timerMs(defaultTimeoutMs) })
+  const client = ky.create({ retry: 0, throwHttpErrors: false, timeout: false, redirect: 'manual' })
+  const underWay = new Set<AbortController>()
+
+  // ky hands on what its fetch gives, and need not get a Response, which would refuse a status such as 101.
+  function through(fetch: (request: Request) => Promise<Answer>, url: URL, headers: Record<string, string>) {
+    const options = { headers, fetch: fetch as unknown as typeof globalThis.fetch }
+    return client.post(url, options) as Promise<unknown> as Promise<Answer>
+  }
+
+  async function exchange(target: URL, delivery: Delivery, startedAt: Date, cut: AbortController) {
+    const timeoutMs = timerMs(delivery.timeoutMs ?? defaultTimeoutMs)
+    const startedMs = performance.now()
+    const elapsedMs = () => performance.now() - startedMs
+    const progress: Progress = { phase: 'waiting for headers' }
+    // A timer of ours, as neither ky's timeout nor undici's reach every stage of an exchange.
+    const deadline = setTimeout(() => cut.abort(new Cut('deadline')), timeoutMs)
+    try {
+      const body = Buffer.from(delivery.payload)
+      // The body goes around ky, as a Request with one costs a stream.
+      const fetch = ({ headers }: Request) => transport.post({ url: target, headers, body, cut, progress })
+      const answer = await through(fetch, target, headersOf(delivery, startedAt, version))
+      const remainingMs = () => Math.max(timeoutMs - elapsedMs(), 0)
+      const response =
+        answer.body &&
+        (await readStart(answer.body, { limit: RESPONSE_BYTES, signal: cut.signal, remainingMs }))
+      return answered(answer, response ?? '', startedAt, elapsedMs())
+    } catch (error) {
+      const failure = describeFailure(error, { host: target.host, progress, timeoutMs })
+      return failed(failure, startedAt, elapsedMs())
+    } finally {
+      clearTimeout(deadline)
+    }
+  }
+
+  return {
+    async send(delivery, signal) {
+      const startedAt = new Date()
+      const target = parseTarget(delivery.url)
+      if (typeof target === 'string') return failed({ reason: 'address', error: target }, startedAt, 0)
+      const cut = new AbortController()
+      const abort = () => cut.abort(new Cut('aborted'))
+      signal?.addEventListener('abort', abort, { once: true })
+      if (signal?.aborted) abort()
+      underWay.add(cut)
+      try {
+        return await exchange(target, delivery, startedAt, cut)
+      } finally {
+        underWay.delete(cut)
+        signal?.removeEventListener('abort', abort)
+      }
+    },
+    async close() {
+      for (const cut of underWay) cut.abort(new Cut('closed'))
+      await transport.close()
+    },
+  }
+}
+
+function headersOf(delivery: Delivery, startedAt: Date, version: string) {
+  return {
+    'content-type': 'application/json',
+    'user-agent': `webhook-outbox/${version}`,
+    'webhook-id': delivery.eventId,
+    'webhook-timestamp': String(Math.floor(startedAt.getTime() / 1000)),
+    'webhook-attempt': String(delivery.attempt),
+  }
+}
+
+function answered(
+  { status, headers }: Answer,
+  response: string,
+  startedAt: Date,
+  elapsedMs: number,
+): Exchange {
+  return {
+    kind: 'answered',
+    status,
+    response,
+    retryAfter: headerText(headers['retry-after']),
+    location: headerText(headers.location),
+    startedAt,
+    durationMs: Math.round(elapsedMs),
+  }
+}
+
+// Of a header that came several times, the first counts.
+function headerText(value: string | string[] | undefined): string | null {
+  const first = Array.isArray(value) ? value[0] : value
+  return first === undefined ? null : storableText(first, MAX_HEADER_TEXT)
+}
+
+function failed(
+  failure: Pick<Extract<Exchange, { kind: 'failed' }>, 'reason' | 'error'>,
+  startedAt: Date,
+  elapsedMs: number,
+): Exchange {
+  return { kind: 'failed', ...failure, startedAt, durationMs: Math.round(elapsedMs) }
+}

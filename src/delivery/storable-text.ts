@@ -1,0 +1,14 @@
+/**
+ * Makes a text storable in a Postgres `text` column: NUL and lone surrogates become U+FFFD. Longer texts are
+ * cut to `maxLength` UTF-16 units, never inside a surrogate pair.
+ */
+export function storableText(text: string, maxLength = Infinity): string {
+  return cut(text, maxLength).replaceAll('\0', '\uFFFD').toWellFormed()
+}
+
+function cut(text: string, maxLength: number): string {
+  if (text.length <= maxLength) return text
+  const splitsPair =
+    /[\uD800-\uDBFF]/.test(text[maxLength - 1] ?? '') && /[\uDC00-\uDFFF]/.test(text[maxLength] ?? '')
+  return text.slice(0, splitsPair ? maxLength - 1 : maxLength)
+}
