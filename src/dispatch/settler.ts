@@ -1,0 +1,93 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type pg from 'pg'
+import type { Log } from '../observe/log.ts'
+import { settle, type Settlement } from './settle.ts'
+
+/**
+ * Batches settlements: while one batch is being written, the next gathers. A lone settlement is written at once.
+ *
+ * Where Postgres is away a batch is tried again until it succeeds: the fence makes that harmless, and giving up would
+ * send again what was delivered. Where a batch fails on its data, its settlements are written one by one, so that one
+ * bad value keeps nobody else's record back.
+ */
+export class Settler {
+  readonly #db: pg.Pool
+  readonly #log: Log
+  readonly #batchSize: number
+  #waiting: Pending[] = []
+  #writing = false
+  #abandoned = false
+
+  constructor(options: { db: pg.Pool; log: Log; batchSize?: number }) {
+    this.#db = options.db
+    this.#log = options.log
+    this.#batchSize = options.batchSize ?? 500
+  }
+
+  /** @returns whether the row changed; false where its lease was lost, or Postgres stayed away until `abandon`. */
+  settle(settlement: Settlement): Promise<boolean> {
+    return new Promise((resolve) => {
+      this.#waiting.push({ settlement, resolve })
+      void this.#write()
+    })
+  }
+
+  /** Stops trying: what is not written yet is left to its lease. */
+  abandon(): void {
+    this.#abandoned = true
+  }
+
+  async #write(): Promise<void> {
+    if (this.#writing) return
+    this.#writing = true
+    try {
+      while (this.#waiting.length > 0) await this.#writeBatch(this.#waiting.splice(0, this.#batchSize))
+    } finally {
+      this.#writing = false
+    }
+  }
+
+  async #writeBatch(batch: Pending[]): Promise<void> {
+    for (let failures = 0; ; failures++) {
+      try {
+        const changed = await settle(
+          this.#db,
+          batch.map(({ settlement }) => settlement),
+        )
+        for (const { settlement, resolve } of batch) resolve(changed.has(settlement.claimed.id))
+        return
+      } catch (error) {
+        if (isDataError(error)) {
+          if (batch.length > 1) {
+            for (const pending of batch) await this.#writeBatch([pending])
+          } else {
+            this.#log.error(
+              { err: error, event_id: batch[0]!.settlement.claimed.eventId },
+              'a settlement was refused',
+            )
+            batch[0]!.resolve(false)
+          }
+          return
+        }
+        if (failures === 0)
+          this.#log.warn({ err: error, settlements: batch.length }, 'settling waits for Postgres')
+        if (this.#abandoned) {
+          for (const { resolve } of batch) resolve(false)
+          return
+        }
+        await sleep(Math.min(50 * 2 ** failures, 1_000))
+      }
+    }
+  }
+}
+
+interface Pending {
+  settlement: Settlement
+  resolve: (changed: boolean) => void
+}
+
+/** SQLSTATE classes 21 to 23: the values are at fault, and trying the same again cannot help. */
+function isDataError(error: unknown): boolean {
+  const code = (error as { code?: unknown }).code
+  return typeof code === 'string' && /^2[123]/.test(code)
+}
