@@ -1,0 +1,44 @@
+import { Hono } from 'hono'
+import { access } from './access.ts'
+import { agentRoutes } from './agents.ts'
+import type { AppOptions, Env, Services } from './context.ts'
+import { deliveryRoutes } from './deliveries.ts'
+import { refuseOtherMethods, securityHeaders, wellFormedPath } from './guards.ts'
+import { healthRoutes } from './health.ts'
+import { onError } from './on-error.ts'
+import { Problem } from './problem.ts'
+import { projectRoutes } from './projects.ts'
+import { taskRoutes } from './tasks.ts'
+import { ticketRoutes } from './tickets.ts'
+
+/**
+ * The HTTP API (contract, section 5), for @hono/node-server or `app.request()`. Every error is an RFC 9457 problem;
+ * a process whose ROLE is dispatcher serves its health only.
+ */
+export function createApp(options: AppOptions): Hono<Env> {
+  const { config, log, health } = options
+  const app = new Hono<Env>()
+  app.onError(onError(log))
+  app.notFound((c) => new Problem(404, `there is nothing at ${c.req.path}`).toResponse())
+  app.use(securityHeaders, wellFormedPath)
+
+  // Before `access`: probes have no token.
+  app.route(
+    '/',
+    healthRoutes(health, (error) => log?.error({ err: error }, 'the health check failed')),
+  )
+  refuseOtherMethods(app)
+
+  app.use(access(config.apiTokens))
+  if (config.role !== 'dispatcher') mountResources(app, { db: options.db, refuseUrl: options.refuseUrl })
+  refuseOtherMethods(app)
+  return app
+}
+
+function mountResources(app: Hono<Env>, services: Services): void {
+  app.route('/api/v1/projects', projectRoutes(services))
+  app.route('/api/v1/tickets', ticketRoutes(services))
+  app.route('/api/v1/tasks', taskRoutes(services))
+  app.route('/api/v1/agents', agentRoutes(services))
+  app.route('/api/v1/deliveries', deliveryRoutes(services))
+}

@@ -1,0 +1,39 @@
+import type { Kysely } from 'kysely'
+import type { Config } from '../config.ts'
+import type { Database } from '../database/tables.ts'
+import type { HealthReport } from './health.ts'
+
+/** What the API needs of a pino logger. */
+export interface ApiLog {
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
+/**
+ * A rule on top of what every webhook_url must satisfy, such as the address policy on literal hosts.
+ * @returns why the URL is refused, in words that say what to change; undefined where it is not
+ */
+export type RefuseUrl = (url: URL) => string | undefined
+
+export interface AppOptions {
+  /** Its pool should have timeouts: no request is to wait for Postgres for ever. */
+  db: Kysely<Database>
+  config: Pick<Config, 'apiTokens' | 'role'>
+  version: string
+  health: () => Promise<HealthReport>
+  log?: ApiLog
+  refuseUrl?: RefuseUrl
+}
+
+/** What the routes of a resource work with. */
+export interface Services {
+  db: Kysely<Database>
+  refuseUrl: RefuseUrl | undefined
+}
+
+export interface Env {
+  Variables: {
+    /** Name of the token that made the request; undefined where no tokens are configured. */
+    actor: string | undefined
+  }
+}

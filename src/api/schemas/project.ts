@@ -1,0 +1,14 @@
+import { z } from 'zod'
+import type { RefuseUrl } from '../context.ts'
+import { paging, parameter } from './query.ts'
+import { newId, status, text } from './text.ts'
+import { webhookUrl } from './webhook-url.ts'
+
+export function projectSchemas(refuse?: RefuseUrl) {
+  const columns = { name: text({ max: 500 }), status: status, webhook_url: webhookUrl(refuse) }
+  return {
+    create: z.strictObject({ id: newId, ...columns }).partial({ id: true, status: true, webhook_url: true }),
+    patch: z.strictObject({ ...columns, name: columns.name.nullable() }).partial(),
+    list: z.strictObject({ status: parameter().optional(), ...paging }),
+  }
+}

@@ -1,0 +1,59 @@
+import { type Kysely, sql } from 'kysely'
+import type { HealthReport } from '../api/health.ts'
+import { pendingMigrations } from '../database/migrate.ts'
+import type { Database } from '../database/tables.ts'
+import { partitionDaysAhead, warnBelowDays } from '../dispatch/partitions.ts'
+
+type Check = HealthReport['checks'][string]
+
+const deadlineMs = 3_000
+
+/**
+ * Whether this process can do its work, for /readyz: the database answers, it is migrated, and days are made ahead.
+ * Never rejects, and answers within three seconds.
+ */
+export async function checkHealth(db: Kysely<Database>): Promise<HealthReport> {
+  const checks: Record<string, Check> = { database: await check(() => answers(db)) }
+  if (checks.database!.status === 'ok') {
+    checks.migrations = await check(() => migrated(db))
+    if (checks.migrations.status === 'ok') checks.partitions = await check(() => partitioned(db))
+  }
+  const failing = Object.values(checks).some((c) => c.status === 'failing')
+  return { status: failing ? 'failing' : 'ok', checks }
+}
+
+async function check(run: () => Promise<Check>): Promise<Check> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<Check>((resolve) => {
+    timer = setTimeout(() => resolve({ status: 'failing', detail: 'Postgres does not answer' }), deadlineMs)
+  })
+  try {
+    return await Promise.race([run(), late])
+  } catch (error) {
+    const { code } = error as { code?: unknown }
+    const reason = typeof code === 'string' ? code : 'no connection'
+    return { status: 'failing', detail: `Postgres cannot be reached or refuses to answer (${reason})` }
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+async function answers(db: Kysely<Database>): Promise<Check> {
+  await sql`select 1`.execute(db)
+  return { status: 'ok' }
+}
+
+async function migrated(db: Kysely<Database>): Promise<Check> {
+  const pending = await pendingMigrations(db)
+  if (pending.length === 0) return { status: 'ok' }
+  return { status: 'failing', detail: `run migrate: the database lacks ${pending.join(', ')}` }
+}
+
+async function partitioned(db: Kysely<Database>): Promise<Check> {
+  const days = await partitionDaysAhead(db)
+  if (days >= warnBelowDays) return { status: 'ok' }
+  return {
+    status: 'warning',
+    detail: `partitions are made for ${Math.max(days, 0)} days ahead only: a dispatcher makes them, see its log`,
+  }
+}

@@ -1,0 +1,158 @@
+import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { serve, type ServerType } from '@hono/node-server'
+import type { Kysely } from 'kysely'
+import { createApp } from './api/app.ts'
+import type { Config } from './config.ts'
+import { createPool, kyselyOver } from './database/connection.ts'
+import { pendingMigrations } from './database/migrate.ts'
+import type { Database } from './database/tables.ts'
+import { createSender } from './delivery/send.ts'
+import { createStuckDetector } from './detection/stuck-detector.ts'
+import { Dispatcher } from './dispatch/dispatcher.ts'
+import { createPartitionKeeper } from './dispatch/partitions.ts'
+import { checkHealth } from './observe/health.ts'
+import type { Log } from './observe/log.ts'
+import { createNotifyQueueWatch } from './observe/notify-queue.ts'
+import { version } from './version.ts'
+
+/** Everything one process runs, by its ROLE, wired together. */
+export interface Service {
+  /** Where the API listens, such as http://127.0.0.1:3000. */
+  url: string
+  /** Stops claiming, finishes or hands back what is under way, and closes all connections. Safe twice. */
+  stop(): Promise<void>
+}
+
+interface Startable {
+  start(): void
+  stop(): Promise<void>
+}
+
+/** A configuration whose database is known: the embedded one has started by then. */
+export type ServiceConfig = Config & { databaseUrl: string; listenDatabaseUrl: string }
+
+const apiConnections = 10
+// One claims, one settles, one sweeps, one keeps partitions, and one is for the watches.
+const dispatchConnections = 5
+
+/** @throws where the port cannot be listened on */
+export async function startService(config: ServiceConfig, log: Log): Promise<Service> {
+  const onIdleError = (error: Error) => log.warn({ err: error }, 'an idle connection to Postgres was lost')
+  const apiPool = createPool(config.databaseUrl, {
+    maxConnections: apiConnections,
+    queryTimeoutMs: 10_000,
+    applicationName: 'webhook-outbox api',
+    onIdleError,
+  })
+  const db = kyselyOver(apiPool)
+  const app = createApp({ db, config, log, version, health: () => checkHealth(db) })
+  const server = await listen(app.fetch, config).catch(async (error: unknown) => {
+    await db.destroy()
+    throw error
+  })
+
+  const dispatch = config.role === 'api' ? undefined : startDispatch(config, log, db)
+  let stopping: Promise<void> | undefined
+  const stop = async () => {
+    const closed = closeServer(server)
+    await dispatch?.stop()
+    await closed
+    await db.destroy()
+  }
+  return { url: urlOf(server, config.host), stop: () => (stopping ??= stop()) }
+}
+
+/** The dispatcher and its companions, as soon as the database is migrated. */
+function startDispatch(config: ServiceConfig, log: Log, db: Kysely<Database>): { stop(): Promise<void> } {
+  const pool = createPool(config.databaseUrl, {
+    maxConnections: dispatchConnections,
+    queryTimeoutMs: 15_000,
+    applicationName: 'webhook-outbox dispatcher',
+    onIdleError: (error) => log.warn({ err: error }, 'an idle connection to Postgres was lost'),
+  })
+  const dispatchDb = kyselyOver(pool)
+  const sender = createSender({ timeoutMs: config.deliveryTimeoutMs, version })
+  const parts: Startable[] = [
+    new Dispatcher({
+      db: pool,
+      listenUrl: config.listenDatabaseUrl,
+      sender,
+      log,
+      retrySchedule: config.retrySchedule,
+      maxInFlight: config.maxInFlight,
+      leaseMs: config.leaseMs,
+      deliveryTimeoutMs: config.deliveryTimeoutMs,
+      pollIntervalMs: config.pollIntervalMs,
+      shutdownGraceMs: config.shutdownGraceMs,
+    }),
+    createStuckDetector({
+      db: dispatchDb,
+      log,
+      stuckAfterMs: config.agentStuckAfterMs,
+      sweepIntervalMs: config.stuckSweepIntervalMs,
+    }),
+    createPartitionKeeper({
+      db: dispatchDb,
+      log,
+      retentionMs: config.retentionMs,
+      deadRetentionMs: config.deadRetentionMs,
+    }),
+    createNotifyQueueWatch({ db: dispatchDb, log }),
+  ]
+  const stopWaiting = new AbortController()
+  const started = untilMigrated(db, log, stopWaiting.signal).then((migrated) => {
+    if (!migrated) return
+    for (const part of parts) part.start()
+    log.info('dispatching')
+  })
+  return {
+    async stop() {
+      stopWaiting.abort()
+      await started
+      await Promise.all(parts.map((part) => part.stop()))
+      await sender.close()
+      await dispatchDb.destroy()
+    },
+  }
+}
+
+/** @returns false where the service stops first */
+async function untilMigrated(db: Kysely<Database>, log: Log, signal: AbortSignal): Promise<boolean> {
+  let said = ''
+  while (!signal.aborted) {
+    const state = await pendingMigrations(db).then(
+      (pending) => (pending.length === 0 ? 'ready' : `run migrate: the database lacks ${pending.join(', ')}`),
+      () => 'waiting for Postgres',
+    )
+    if (state === 'ready') return true
+    if (state !== said) log.warn(state)
+    said = state
+    await sleep(1_000, undefined, { signal }).catch(() => undefined)
+  }
+  return false
+}
+
+function listen(fetch: Parameters<typeof serve>[0]['fetch'], { host, port }: Config): Promise<ServerType> {
+  return new Promise((resolve, reject) => {
+    const server = serve({ fetch, hostname: host, port }, () => {
+      server.removeListener('error', reject)
+      resolve(server)
+    })
+    server.once('error', reject)
+  })
+}
+
+function closeServer(server: ServerType): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve())
+    if ('closeIdleConnections' in server) server.closeIdleConnections()
+    // A client that keeps its connection busy does not hold up a shutdown.
+    setTimeout(() => 'closeAllConnections' in server && server.closeAllConnections(), 2_000).unref()
+  })
+}
+
+function urlOf(server: ServerType, host: string): string {
+  const { port } = server.address() as AddressInfo
+  return `http://${host.includes(':') && !host.startsWith('[') ? `[${host}]` : host}:${port}`
+}
