@@ -1,0 +1,55 @@
+import { mkdtemp } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pg from 'pg'
+import { startEmbedded } from '../../src/database/embedded.ts'
+import { migrateToLatest } from '../../src/database/migrate.ts'
+import { cpuMicroseconds } from './cpu-time.ts'
+import { startGuard, type Guard } from './guard.ts'
+import { describeMachine, type Machine } from './machine.ts'
+
+/** What all cases share: one Postgres of its own, and the guard that ends everything. */
+export interface Stage {
+  guard: Guard
+  machine: Machine
+  /** A migrated database that nobody has used. */
+  createDatabase(name: string): Promise<string>
+  /** Processor time of the whole server; see cpuMicroseconds. */
+  postgresCpu(): number | null
+  stop(): Promise<void>
+}
+
+/** Starts an embedded Postgres, fsync on, in a temporary directory. */
+export async function startStage(lifetimeMs: number): Promise<Stage> {
+  const guard = await startGuard(lifetimeMs)
+  const directory = await mkdtemp(join(tmpdir(), 'webhook-outbox-bench-'))
+  await guard.removeAtEnd(directory)
+  const cluster = await startEmbedded({ directory })
+  // SIGINT is Postgres's fast shutdown.
+  await guard.watch(cluster.pid, 'SIGINT')
+  const admin = await connect(cluster.url)
+  return {
+    guard,
+    machine: await describeMachine(admin),
+    async createDatabase(name) {
+      const identifier = `bench_${name.replace(/\W/g, '_')}`
+      await admin.query(`create database ${identifier} template template0`)
+      const url = new URL(cluster.url)
+      url.pathname = `/${identifier}`
+      await migrateToLatest(url.href)
+      return url.href
+    },
+    postgresCpu: () => cpuMicroseconds(cluster.pid, { children: true }),
+    async stop() {
+      await admin.end()
+      await cluster.stop()
+      await guard.forget(cluster.pid)
+    },
+  }
+}
+
+export async function connect(connectionString: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString, application_name: 'bench', query_timeout: 120_000 })
+  await client.connect()
+  return client
+}
