@@ -17,12 +17,13 @@ import { startMonitor, type Monitor } from './demo/monitor.ts'
 import { say } from './demo/output.ts'
 import { tellStory } from './demo/story.ts'
 
+const stay = process.argv.includes('--stay')
+
 type Cleanup = () => Promise<unknown>
 
 async function main(): Promise<void> {
   const cleanups: Cleanup[] = []
   // Ctrl-C ends the story where it is; what has been started is stopped all the same.
-  const stay = process.argv.includes('--stay')
   const interrupted = new Promise<void>((resolve, reject) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) {
       process.on(signal, () => (stay ? resolve() : reject(new Error(`stopped by ${signal}`))))
@@ -42,7 +43,7 @@ async function run(cleanups: Cleanup[]): Promise<void> {
   const { monitor, db, apiUrl } = await startParts(cleanups)
   await tellStory({ api: ky.extend({ prefix: `${apiUrl}/api/v1/`, retry: 0 }), db, monitor })
   say(`\nEvery step happened. ${monitor.count()} webhooks arrived.`)
-  if (process.argv.includes('--stay')) {
+  if (stay) {
     say(`\nStill up until Ctrl-C. Try: curl -s ${apiUrl}/api/v1/deliveries`)
     await new Promise(() => undefined)
   }
@@ -57,7 +58,7 @@ async function startParts(cleanups: Cleanup[]): Promise<{ monitor: Monitor; db: 
   await migrateToLatest(cluster.url)
 
   const config = readConfig({
-    PORT: process.argv.includes('--stay') ? '3000' : '0',
+    PORT: stay ? '3000' : '0',
     AGENT_STUCK_AFTER: '2s',
     STUCK_SWEEP_INTERVAL: '500ms',
     LOG_LEVEL: 'silent',

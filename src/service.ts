@@ -5,7 +5,7 @@ import type { Kysely } from 'kysely'
 import { createApp } from './api/app.ts'
 import type { Config } from './config.ts'
 import { createPool, kyselyOver } from './database/connection.ts'
-import { pendingMigrations } from './database/migrate.ts'
+import { pendingMigrations, runMigrate } from './database/migrate.ts'
 import type { Database } from './database/tables.ts'
 import { createSender } from './delivery/send.ts'
 import { createStuckDetector } from './detection/stuck-detector.ts'
@@ -38,12 +38,11 @@ const dispatchConnections = 5
 
 /** @throws where the port cannot be listened on */
 export async function startService(config: ServiceConfig, log: Log): Promise<Service> {
-  const onIdleError = (error: Error) => log.warn({ err: error }, 'an idle connection to Postgres was lost')
   const apiPool = createPool(config.databaseUrl, {
     maxConnections: apiConnections,
     queryTimeoutMs: 10_000,
     applicationName: 'webhook-outbox api',
-    onIdleError,
+    onIdleError: logLost(log),
   })
   const db = kyselyOver(apiPool)
   const app = createApp({ db, config, log, version, health: () => checkHealth(db) })
@@ -69,7 +68,7 @@ function startDispatch(config: ServiceConfig, log: Log, db: Kysely<Database>): {
     maxConnections: dispatchConnections,
     queryTimeoutMs: 15_000,
     applicationName: 'webhook-outbox dispatcher',
-    onIdleError: (error) => log.warn({ err: error }, 'an idle connection to Postgres was lost'),
+    onIdleError: logLost(log),
   })
   const dispatchDb = kyselyOver(pool)
   const sender = createSender({ timeoutMs: config.deliveryTimeoutMs, version })
@@ -117,12 +116,16 @@ function startDispatch(config: ServiceConfig, log: Log, db: Kysely<Database>): {
   }
 }
 
+function logLost(log: Log): (error: Error) => void {
+  return (error) => log.warn({ err: error }, 'an idle connection to Postgres was lost')
+}
+
 /** @returns false where the service stops first */
 async function untilMigrated(db: Kysely<Database>, log: Log, signal: AbortSignal): Promise<boolean> {
   let said = ''
   while (!signal.aborted) {
     const state = await pendingMigrations(db).then(
-      (pending) => (pending.length === 0 ? 'ready' : `run migrate: the database lacks ${pending.join(', ')}`),
+      (pending) => (pending.length === 0 ? 'ready' : runMigrate(pending)),
       () => 'waiting for Postgres',
     )
     if (state === 'ready') return true

@@ -111,3 +111,8 @@ export async function pendingMigrations(db: Kysely<Database>): Promise<string[]>
   const migrations: readonly MigrationInfo[] = await createMigrator(db).getMigrations()
   return migrations.filter((m) => m.executedAt === undefined).map((m) => m.name)
 }
+
+/** What to do about them, in words. */
+export function runMigrate(pending: readonly string[]): string {
+  return `run migrate: the database lacks ${pending.join(', ')}`
+}

@@ -1,4 +1,5 @@
 import ky from 'ky'
+import { timerMs } from '../timer.ts'
 import { Cut } from './cut.ts'
 import { describeFailure } from './describe-failure.ts'
 import type { Exchange } from './exchange.ts'
@@ -44,9 +45,6 @@ export interface Sender {
 
 const RESPONSE_BYTES = 2 * 1024
 const MAX_HEADER_TEXT = 2 * 1024
-// Node runs a timer of more than this at once.
-const LONGEST_TIMER_MS = 2 ** 31 - 1
-const timerMs = (ms: number) => Math.min(ms, LONGEST_TIMER_MS)
 
 export function createSender({ timeoutMs: defaultTimeoutMs, version, ...addresses }: SenderOptions): Sender {
   const transport = createTransport({ ...addresses, connectTimeoutMs: timerMs(defaultTimeoutMs) })

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { eventColumns } from './event-columns.ts'
 
 /** A delivery that this dispatcher holds under a lease. */
 export interface Claimed {
@@ -90,10 +91,8 @@ const claimSql = `
     returning o.*
   ),
   dead as (
-    insert into webhook_history (event_id, event_type, entity_type, entity_id, project_id, ticket_id, task_id, agent_id,
-      url, payload, outcome, attempts, last_status, last_error, created_at)
-    select event_id, event_type, entity_type, entity_id, project_id, ticket_id, task_id, agent_id,
-      url, payload, 'dead', attempts, last_status,
+    insert into webhook_history (${eventColumns}, outcome, attempts, last_status, last_error, created_at)
+    select ${eventColumns}, 'dead', attempts, last_status,
       'the dispatcher died or stalled during the last attempt', created_at
     from buried
   ),

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { eventColumns } from './event-columns.ts'
 import type { Claimed } from './claim.ts'
 
 /**
@@ -80,10 +81,8 @@ const settleSql = `
     returning o.id, o.event_id, o.attempts, s.kind, s.started_at, s.duration_ms, s.status, s.error, s.response
   ),
   history as (
-    insert into webhook_history (event_id, event_type, entity_type, entity_id, project_id, ticket_id, task_id, agent_id,
-      url, payload, outcome, attempts, last_status, last_error, created_at)
-    select event_id, event_type, entity_type, entity_id, project_id, ticket_id, task_id, agent_id,
-      url, payload, kind, attempts, status, coalesce(error, last_error), created_at
+    insert into webhook_history (${eventColumns}, outcome, attempts, last_status, last_error, created_at)
+    select ${eventColumns}, kind, attempts, status, coalesce(error, last_error), created_at
     from settled
   ),
   attempted as (

@@ -1,5 +1,4 @@
-/** Node runs a timer of more than this at once; a loop that wakes early looks, and waits again. */
-const longestTimerMs = 2 ** 31 - 1
+import { timerMs } from '../timer.ts'
 
 /** Lets one loop wait for the first of: a wake, a time that was asked for, or its own deadline. */
 export class Waker {
@@ -25,7 +24,8 @@ export class Waker {
 
   async wait(ms: number): Promise<void> {
     const now = performance.now()
-    const longest = Math.min(ms, this.#wantedAt - now, longestTimerMs)
+    // Where the timer is the shorter one, the loop looks once too often, and waits again.
+    const longest = timerMs(Math.min(ms, this.#wantedAt - now))
     if (!this.#woken && longest > 0) {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, longest)

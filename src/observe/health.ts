@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 import type { HealthReport } from '../api/health.ts'
-import { pendingMigrations } from '../database/migrate.ts'
+import { pendingMigrations, runMigrate } from '../database/migrate.ts'
 import type { Database } from '../database/tables.ts'
 import { partitionDaysAhead, warnBelowDays } from '../dispatch/partitions.ts'
 
@@ -46,7 +46,7 @@ async function answers(db: Kysely<Database>): Promise<Check> {
 async function migrated(db: Kysely<Database>): Promise<Check> {
   const pending = await pendingMigrations(db)
   if (pending.length === 0) return { status: 'ok' }
-  return { status: 'failing', detail: `run migrate: the database lacks ${pending.join(', ')}` }
+  return { status: 'failing', detail: runMigrate(pending) }
 }
 
 async function partitioned(db: Kysely<Database>): Promise<Check> {
