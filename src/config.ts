@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
 import { z } from 'zod'
+import { isCidr } from './delivery/address-policy.ts'
 
 /**
  * The environment, checked once at boot (contract, section 6). Every bad variable is named at once, and values
@@ -75,7 +76,7 @@ const cidrs = z
       .split(',')
       .map((part) => part.trim())
       .filter((part) => part !== '')
-    const bad = parts.filter((part) => !ipaddr.isValidCIDR(part))
+    const bad = parts.filter((part) => !isCidr(part))
     if (bad.length === 0) return parts
     context.addIssue(`${bad.join(', ')} is no CIDR, such as 10.0.0.0/8 or fd00::/8`)
     return z.NEVER

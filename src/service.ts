@@ -3,10 +3,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { serve, type ServerType } from '@hono/node-server'
 import type { Kysely } from 'kysely'
 import { createApp } from './api/app.ts'
+import { refuseAddresses } from './api/schemas/webhook-url.ts'
 import type { Config } from './config.ts'
 import { createPool, kyselyOver } from './database/connection.ts'
 import { pendingMigrations, runMigrate } from './database/migrate.ts'
 import type { Database } from './database/tables.ts'
+import { createAddressPolicy, type AddressPolicy } from './delivery/address-policy.ts'
 import { createSender } from './delivery/send.ts'
 import { createStuckDetector } from './detection/stuck-detector.ts'
 import { Dispatcher } from './dispatch/dispatcher.ts'
@@ -45,13 +47,25 @@ export async function startService(config: ServiceConfig, log: Log): Promise<Ser
     onIdleError: logLost(log),
   })
   const db = kyselyOver(apiPool)
-  const app = createApp({ db, config, log, version, health: () => checkHealth(db) })
+  const addresses = createAddressPolicy({
+    policy: config.addressPolicy,
+    allow: config.addressAllow,
+    deny: config.addressDeny,
+  })
+  const app = createApp({
+    db,
+    config,
+    log,
+    version,
+    health: () => checkHealth(db),
+    refuseUrl: refuseAddresses(addresses),
+  })
   const server = await listen(app.fetch, config).catch(async (error: unknown) => {
     await db.destroy()
     throw error
   })
 
-  const dispatch = config.role === 'api' ? undefined : startDispatch(config, log, db)
+  const dispatch = config.role === 'api' ? undefined : startDispatch(config, log, db, addresses)
   let stopping: Promise<void> | undefined
   const stop = async () => {
     const closed = closeServer(server)
@@ -63,7 +77,12 @@ export async function startService(config: ServiceConfig, log: Log): Promise<Ser
 }
 
 /** The dispatcher and its companions, as soon as the database is migrated. */
-function startDispatch(config: ServiceConfig, log: Log, db: Kysely<Database>): { stop(): Promise<void> } {
+function startDispatch(
+  config: ServiceConfig,
+  log: Log,
+  db: Kysely<Database>,
+  addresses: AddressPolicy,
+): { stop(): Promise<void> } {
   const pool = createPool(config.databaseUrl, {
     maxConnections: dispatchConnections,
     queryTimeoutMs: 15_000,
@@ -71,7 +90,12 @@ function startDispatch(config: ServiceConfig, log: Log, db: Kysely<Database>): {
     onIdleError: logLost(log),
   })
   const dispatchDb = kyselyOver(pool)
-  const sender = createSender({ timeoutMs: config.deliveryTimeoutMs, version })
+  const sender = createSender({
+    timeoutMs: config.deliveryTimeoutMs,
+    version,
+    maxSockets: config.maxInFlight,
+    checkAddress: ({ ip }) => addresses.check(ip),
+  })
   const parts: Startable[] = [
     new Dispatcher({
       db: pool,

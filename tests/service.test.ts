@@ -10,7 +10,7 @@ import { createTestDatabase, type TestDatabase } from './support/database.ts'
 import { eventually } from './support/eventually.ts'
 import { createReceiver } from './support/receiver.ts'
 import { startServiceProcess, type ServiceProcess } from './support/service-process.ts'
-import { complete, runningTasks } from './support/tasks.ts'
+import { complete, eventsOf, runningTasks } from './support/tasks.ts'
 
 let db: TestDatabase
 
@@ -88,6 +88,50 @@ test('no part of a URL that may hold a secret appears in the log, nor in an erro
     [canary],
   )
   assert.deepEqual(errors, [])
+})
+
+test('ADDRESS_POLICY, ADDRESS_ALLOW and ADDRESS_DENY hold for what is stored over the API and by SQL', async (t) => {
+  const own = await createTestDatabase()
+  onCleanup(t, () => own.drop())
+  const hooks = await createReceiver()
+  onCleanup(t, () => hooks.close())
+  const env = { DATABASE_URL: own.url, ADDRESS_POLICY: 'public' }
+  const patch = async (service: ServiceProcess, id: string) =>
+    fetch(`${await service.url()}/api/v1/tickets/${encodeURIComponent(id)}`, {
+      method: 'PATCH',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ webhook_url: hooks.url() }),
+    })
+  const ticketOf = async (task: string) =>
+    (await own.query<{ ticket_id: string }>('select ticket_id from tasks where id = $1', [task]))[0]!
+      .ticket_id
+
+  for (const [more, error] of [
+    [{}, 'neither ADDRESS_POLICY=public nor ADDRESS_ALLOW allows'],
+    [{ ADDRESS_ALLOW: '127.0.0.0/8', ADDRESS_DENY: '127.0.0.1/32' }, 'is denied by ADDRESS_DENY'],
+  ] as const) {
+    const service = start(t, { ...env, ...more })
+    const ids = await runningTasks(own, hooks.url())
+    const refused = await patch(service, await ticketOf(ids[0]!))
+    assert.equal(refused.status, 422)
+    assert.ok((await refused.text()).includes(error))
+    await complete(own, ids)
+    await eventually(async () => {
+      const [event] = await eventsOf(own, ids)
+      assert.deepEqual([event?.state, event?.attempts], ['dead', 1])
+      assert.ok(event?.last_error?.startsWith('address not allowed: 127.0.0.1 '), String(event?.last_error))
+      assert.ok(event?.last_error?.includes(error))
+    })
+    assert.equal(await service.stop(), 0)
+  }
+  assert.equal(hooks.requests.length, 0)
+
+  const service = start(t, { ...env, ADDRESS_ALLOW: '127.0.0.0/8' })
+  const ids = await runningTasks(own, hooks.url())
+  assert.equal((await patch(service, await ticketOf(ids[0]!))).status, 200)
+  await complete(own, ids)
+  await hooks.waitFor(1)
+  assert.equal(await service.stop(), 0)
 })
 
 test('a database that is not migrated is served, says so, and is dispatched once it is', async (t) => {

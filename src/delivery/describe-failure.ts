@@ -33,7 +33,7 @@ export function describeFailure(
 
 function describeCut(
   cut: Cut,
-  { progress, timeoutMs }: FailureContext,
+  { progress, timeoutMs, host }: FailureContext,
 ): { reason: FailureReason; error: string } {
   switch (cut.why) {
     case 'deadline':
@@ -42,8 +42,12 @@ function describeCut(
       return { reason: 'network', error: `aborted by this service while ${progress.phase}` }
     case 'closed':
       return { reason: 'network', error: 'aborted: the sender is closed' }
+    case 'handshakes':
+      return { reason: 'tls', error: `TLS: too many renegotiations: ${host}` }
     case 'interim answers':
       return { reason: 'network', error: 'too many interim answers (1xx)' }
+    case 'endless answer':
+      return { reason: 'network', error: `the headers of the answer are too large: ${host}` }
     case 'answered':
       return { reason: 'network', error: 'connection closed after the answer' }
     default:

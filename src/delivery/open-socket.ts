@@ -1,7 +1,7 @@
-import { lookup } from 'node:dns/promises'
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
-import { skipInterim } from './skip-interim.ts'
+import { Cut } from './cut.ts'
+import type { Resolve } from './look-up.ts'
 
 /** An address that a socket is about to be opened to. `host` is the name or literal in the URL. */
 export interface Address {
@@ -13,12 +13,14 @@ export interface Address {
 /** Says why an address is not allowed, or null where it is. */
 export type CheckAddress = (address: Address) => string | null
 
-/** Finds every address of a name; rejects with the error of `dns.lookup` where there is none. */
-export type Resolve = (hostname: string) => Promise<{ address: string; family: number }[]>
-
 /** How far an exchange has come, in words that continue "timed out while …". */
 export interface Progress {
-  phase: 'resolving the name' | 'connecting' | 'in the TLS handshake' | 'waiting for headers'
+  phase:
+    | 'waiting for a free socket'
+    | 'resolving the name'
+    | 'connecting'
+    | 'in the TLS handshake'
+    | 'waiting for headers'
 }
 
 export interface Target {
@@ -31,23 +33,10 @@ export class AddressNotAllowed extends Error {
   override name = 'AddressNotAllowed'
 }
 
-/** `dns.lookup` that asks once for all who ask for one name at the same time. */
-export function createResolve(): Resolve {
-  // getaddrinfo holds one of libuv's four threads until it ends, and cannot be cancelled: without this, a
-  // single name whose server is silent would stop the look-ups of every other receiver.
-  const asking = new Map<string, ReturnType<Resolve>>()
-  return (hostname) => {
-    const known = asking.get(hostname)
-    if (known) return known
-    const answer = lookup(hostname, { all: true, order: 'verbatim' }).finally(() => asking.delete(hostname))
-    asking.set(hostname, answer)
-    return answer
-  }
-}
-
 // One address that swallows packets must leave time for the others within the deadline.
 const ATTEMPT_TIMEOUT_MS = 500
 const KEEP_ALIVE_PROBE_AFTER_MS = 60_000
+const MAX_HANDSHAKES = 4
 
 /**
  * Opens a socket to a target, TLS included, only to addresses that were checked here: undici's and Node's
@@ -108,7 +97,6 @@ function connect(
     socket.once(target.secure ? 'secureConnect' : 'connect', () => {
       signal.removeEventListener('abort', abort)
       progress.phase = 'waiting for headers'
-      skipInterim(socket)
       resolve(socket)
     })
   })
@@ -133,6 +121,13 @@ function startConnecting(target: Target, addresses: Addresses, progress: Progres
   const socket = connectTls({ ...options, servername, ALPNProtocols: ['http/1.1'] })
   socket.once('connect', () => {
     progress.phase = 'in the TLS handshake'
+  })
+  // Servers are found that ask for a client's certificate only after its request. Node limits how often clients may ask
+  // for a new handshake, but not servers.
+  let handshakes = 0
+  socket.on('secureConnect', () => {
+    handshakes += 1
+    if (handshakes > MAX_HANDSHAKES) socket.destroy(new Cut('handshakes'))
   })
   return socket
 }

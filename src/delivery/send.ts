@@ -4,30 +4,33 @@ import { Cut } from './cut.ts'
 import { describeFailure } from './describe-failure.ts'
 import type { Exchange } from './exchange.ts'
 import type { Progress } from './open-socket.ts'
+import { firstInvalidHeader } from './own-headers.ts'
 import { parseTarget } from './parse-target.ts'
-import { readStart } from './read-start.ts'
+import type { Answer } from './read-answer.ts'
 import { storableText } from './storable-text.ts'
-import { createTransport, type Answer, type TransportOptions } from './transport.ts'
+import { createTransport, type TransportOptions } from './transport.ts'
 
 /**
  * - `url`: as it is stored, checked here
  * - `attempt`: 1 for the first
  * - `payload`: JSON text, sent byte for byte as UTF-8
  * - `timeoutMs`: instead of the sender's
+ * - `headers`: the endpoint's own, beside those that each delivery has (see own-headers.ts)
  */
 export interface Delivery {
   url: string
   eventId: string
   attempt: number
   payload: string
-  timeoutMs?: number
+  timeoutMs?: number | undefined
+  headers?: Record<string, string> | undefined
 }
 
 /**
  * - `timeoutMs`: the deadline of a whole exchange: DNS, connect, TLS, headers and body
  * - `version`: this service's, for the user-agent
  */
-export interface SenderOptions extends Omit<TransportOptions, 'connectTimeoutMs'> {
+export interface SenderOptions extends TransportOptions {
   timeoutMs: number
   version: string
 }
@@ -43,11 +46,10 @@ export interface Sender {
   close: () => Promise<void>
 }
 
-const RESPONSE_BYTES = 2 * 1024
 const MAX_HEADER_TEXT = 2 * 1024
 
-export function createSender({ timeoutMs: defaultTimeoutMs, version, ...addresses }: SenderOptions): Sender {
-  const transport = createTransport({ ...addresses, connectTimeoutMs: timerMs(defaultTimeoutMs) })
+export function createSender({ timeoutMs: defaultTimeoutMs, version, ...options }: SenderOptions): Sender {
+  const transport = createTransport(options)
   const client = ky.create({ retry: 0, throwHttpErrors: false, timeout: false, redirect: 'manual' })
   const underWay = new Set<AbortController>()
 
@@ -67,13 +69,12 @@ export function createSender({ timeoutMs: defaultTimeoutMs, version, ...addresse
     try {
       const body = Buffer.from(delivery.payload)
       // The body goes around ky, as a Request with one costs a stream.
-      const fetch = ({ headers }: Request) => transport.post({ url: target, headers, body, cut, progress })
-      const answer = await through(fetch, target, headersOf(delivery, startedAt, version))
       const remainingMs = () => Math.max(timeoutMs - elapsedMs(), 0)
-      const response =
-        answer.body &&
-        (await readStart(answer.body, { limit: RESPONSE_BYTES, signal: cut.signal, remainingMs }))
-      return answered(answer, response ?? '', startedAt, elapsedMs())
+      const { signal } = cut
+      const fetch = ({ headers }: Request) =>
+        transport.post({ url: target, headers, body, signal, progress, remainingMs })
+      const answer = await through(fetch, target, headersOf(delivery, startedAt, version))
+      return answered(answer, startedAt, elapsedMs())
     } catch (error) {
       const failure = describeFailure(error, { host: target.host, progress, timeoutMs })
       return failed(failure, startedAt, elapsedMs())
@@ -87,6 +88,8 @@ export function createSender({ timeoutMs: defaultTimeoutMs, version, ...addresse
       const startedAt = new Date()
       const target = parseTarget(delivery.url)
       if (typeof target === 'string') return failed({ reason: 'address', error: target }, startedAt, 0)
+      const invalid = delivery.headers === undefined ? null : firstInvalidHeader(delivery.headers)
+      if (invalid !== null) return failed(headerNotValid(invalid), startedAt, 0)
       const cut = new AbortController()
       const abort = () => cut.abort(new Cut('aborted'))
       signal?.addEventListener('abort', abort, { once: true })
@@ -108,6 +111,7 @@ export function createSender({ timeoutMs: defaultTimeoutMs, version, ...addresse
 
 function headersOf(delivery: Delivery, startedAt: Date, version: string) {
   return {
+    ...delivery.headers,
     'content-type': 'application/json',
     'user-agent': `webhook-outbox/${version}`,
     'webhook-id': delivery.eventId,
@@ -116,12 +120,13 @@ function headersOf(delivery: Delivery, startedAt: Date, version: string) {
   }
 }
 
-function answered(
-  { status, headers }: Answer,
-  response: string,
-  startedAt: Date,
-  elapsedMs: number,
-): Exchange {
+// Retried, as an operator may mend it meanwhile.
+function headerNotValid(name: string) {
+  const error = `nothing was sent: the header ${name} of its endpoint is not valid`
+  return { reason: 'network' as const, error: storableText(error, 500) }
+}
+
+function answered({ status, headers, response }: Answer, startedAt: Date, elapsedMs: number): Exchange {
   return {
     kind: 'answered',
     status,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import test from 'node:test'
-import { createResolve, type Address } from '../../src/delivery/open-socket.ts'
+import type { Address } from '../../src/delivery/open-socket.ts'
 import { deliveryTo, expectKind, httpReceiver, sender, tcpReceiver } from './receivers.ts'
 
 const at = (...addresses: string[]) => {
@@ -125,14 +125,4 @@ test('an IPv6 literal is checked and reached', async (t) => {
 test('port 0 is not read as the default port', async (t) => {
   const failure = expectKind(await sender(t).send(deliveryTo('http://127.0.0.1:0/')), 'failed')
   assert.equal(failure.reason, 'network')
-})
-
-test('look-ups of one name at the same time are one look-up, and later ones are new', async () => {
-  const resolve = createResolve()
-  const first = resolve('localhost')
-  assert.equal(resolve('localhost'), first)
-  await first
-  const second = resolve('localhost')
-  assert.notEqual(second, first)
-  await second
 })

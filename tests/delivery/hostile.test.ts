@@ -166,3 +166,34 @@ test('a receiver that answers before it read the body has answered', limits, asy
   const exchange = await sender(t).send(deliveryTo(receiver.url, { payload }))
   assert.equal(expectKind(exchange, 'answered').status, 413)
 })
+
+for (const end of ['reset', 'closed'] as const) {
+  test(`a connection ${end} while a large body is sent is a network failure`, limits, async (t) => {
+    const receiver = await tcpReceiver(t, (socket) => {
+      socket.once('data', () => void (end === 'reset' ? socket.resetAndDestroy() : socket.destroy()))
+    })
+    const payload = JSON.stringify('x'.repeat(5_000_000))
+    const failure = expectKind(await sender(t).send(deliveryTo(receiver.url, { payload })), 'failed')
+    assert.equal(failure.reason, 'network')
+    assert.match(failure.error, /^connection (reset|closed)/)
+  })
+}
+
+test('a receiver that answers before it was asked has answered', limits, async (t) => {
+  const receiver = await tcpReceiver(t, (socket) =>
+    socket.end('HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n'),
+  )
+  const exchange = await sender(t).send(deliveryTo(receiver.url))
+  // Whether it is read as an answer, or its end comes first, is up to chance.
+  if (exchange.kind === 'answered') assert.equal(exchange.status, 503)
+  else assert.match(exchange.error, /^connection (reset|closed)/)
+})
+
+test('a receiver that is half closed after the request still gets to answer', limits, async (t) => {
+  const receiver = await tcpReceiver(t, (socket) => {
+    socket.allowHalfOpen = true
+    onRequest(socket, () => socket.end('HTTP/1.1 200 OK\r\n\r\nuntil the end'))
+  })
+  const exchange = expectKind(await sender(t).send(deliveryTo(receiver.url)), 'answered')
+  assert.equal(exchange.response, 'until the end')
+})

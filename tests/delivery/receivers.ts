@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createServer as createTcpServer, type AddressInfo, type Server, type Socket } from 'node:net'
-import { createServer as createTlsServer } from 'node:tls'
+import { networkInterfaces } from 'node:os'
+import { createServer as createTlsServer, type TlsOptions, type TLSSocket } from 'node:tls'
 import type { TestContext } from 'node:test'
 import type { Exchange } from '../../src/delivery/exchange.ts'
 import { createSender, type Delivery, type Sender, type SenderOptions } from '../../src/delivery/send.ts'
@@ -19,6 +20,21 @@ export async function tcpReceiver(
   onSocket: (socket: Socket) => void = () => {},
 ): Promise<Receiver> {
   return listen(t, createTcpServer({ noDelay: true }, onSocket))
+}
+
+/**
+ * A receiver that counts connections to any address of this machine, IPv6 too where it has that. It answers
+ * each request with 204.
+ */
+export async function canary(t: TestContext): Promise<Receiver> {
+  const server = createTcpServer({ noDelay: true }, (socket) => {
+    onRequest(socket, () => socket.write('HTTP/1.1 204 No Content\r\n\r\n'))
+  })
+  return listen(t, server, hasIpv6() ? '::' : '0.0.0.0')
+}
+
+export function hasIpv6(): boolean {
+  return Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === '::1'))
 }
 
 /** A receiver that answers `bytes` to each connection once a whole request came, and then leaves it open. */
@@ -64,26 +80,29 @@ export async function httpReceiver(
   return Object.assign(await listen(t, server), { requests })
 }
 
-/** A receiver on TLS that answers 204 to each request. */
+/** A receiver on TLS that answers 204 to each request, or does what `onSocket` does with each connection. */
 export async function tlsReceiver(
   t: TestContext,
-  identity: { key: string; cert: string },
-): Promise<Receiver> {
-  const server = createTlsServer(identity, (socket) => {
-    socket.on('error', () => undefined)
+  options: TlsOptions,
+  onSocket = (socket: TLSSocket) => {
     onRequest(socket, () => socket.write('HTTP/1.1 204 No Content\r\n\r\n'))
+  },
+): Promise<Receiver> {
+  const server = createTlsServer(options, (socket) => {
+    socket.on('error', () => undefined)
+    onSocket(socket)
   })
   const receiver = await listen(t, server)
   return { ...receiver, url: receiver.url.replace('http:', 'https:') }
 }
 
-async function listen(t: TestContext, server: Server): Promise<Receiver> {
+async function listen(t: TestContext, server: Server, host = '127.0.0.1'): Promise<Receiver> {
   const sockets: Socket[] = []
   server.on('connection', (socket: Socket) => {
     sockets.push(socket)
     socket.on('error', () => undefined)
   })
-  server.listen(0, '127.0.0.1')
+  server.listen(0, host)
   await once(server, 'listening')
   t.after(async () => {
     for (const socket of sockets) socket.destroy()
@@ -96,7 +115,7 @@ async function listen(t: TestContext, server: Server): Promise<Receiver> {
 
 /** A sender that is closed when the test ends. */
 export function sender(t: TestContext, options: Partial<SenderOptions> = {}): Sender {
-  const made = createSender({ timeoutMs: 5_000, version: '1.2.3', ...options })
+  const made = createSender({ timeoutMs: 5_000, version: '1.2.3', maxSockets: 256, ...options })
   t.after(() => made.close())
   return made
 }
@@ -118,4 +137,9 @@ export function expectKind<K extends Exchange['kind']>(
 export async function closed(socket: Socket | undefined): Promise<void> {
   if (!socket) throw new Error('the receiver saw no connection')
   if (!socket.closed) await new Promise((resolve) => socket.once('close', resolve))
+}
+
+/** Lets the event loop turn so many times. */
+export async function turns(count: number): Promise<void> {
+  for (let i = 0; i < count; i += 1) await new Promise((resolve) => setImmediate(resolve))
 }

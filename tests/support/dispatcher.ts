@@ -31,7 +31,7 @@ export function createTestDispatcher(
   const { databaseUrl = db.url, ...rest } = options
   const pool = createPool(databaseUrl, { maxConnections: 4, applicationName: 'test dispatcher' })
   const deliveryTimeoutMs = options.deliveryTimeoutMs ?? 2_000
-  const sender = createSender({ timeoutMs: deliveryTimeoutMs, version: 'test' })
+  const sender = createSender({ timeoutMs: deliveryTimeoutMs, version: 'test', maxSockets: 256 })
   const dispatcher = new Dispatcher({
     db: pool,
     listenUrl: databaseUrl,

@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline'
 
 const root = join(import.meta.dirname, '../..')
 
-/** The real service, `src/main.ts`, as a process of its own. */
+/** The real service, `src/main.ts`, as a process of its own; receivers of tests are on loopback. */
 export interface ServiceProcess {
   child: ChildProcess
   /** Log lines, parsed. */
@@ -24,7 +24,7 @@ export interface ServiceProcess {
 export function startServiceProcess(env: Record<string, string>): ServiceProcess {
   const child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts'], {
     cwd: root,
-    env: { PATH: process.env.PATH, HOME: process.env.HOME, PORT: '0', ...env },
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, PORT: '0', ADDRESS_POLICY: 'loopback', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const lines: Record<string, unknown>[] = []

@@ -20,7 +20,7 @@ export interface CeilingResult {
   failed: number
 }
 
-const sender = createSender({ timeoutMs: 10_000, version: 'bench' })
+const sender = createSender({ timeoutMs: 10_000, version: 'bench', maxSockets: 256 })
 
 async function run({ url, payload, count, concurrency }: CeilingOrder): Promise<CeilingResult> {
   const beganAt = wallMs()

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { AddressPolicy } from '../../delivery/address-policy.ts'
 import type { RefuseUrl } from '../context.ts'
 import { typeError, whyUnstorable } from './text.ts'
 
@@ -23,6 +24,14 @@ export function webhookUrl(refuse: RefuseUrl | undefined) {
     .meta({
       description: `Where events are sent: an http or https URL of at most ${longest} characters, without credentials; null for none`,
     })
+}
+
+/** Refuses a URL whose host needs no look-up to be known as not allowed. The socket judges every other one. */
+export function refuseAddresses({ checkHost }: Pick<AddressPolicy, 'checkHost'>): RefuseUrl {
+  return ({ hostname }) => {
+    const refusal = checkHost(hostname)
+    return refusal === null ? undefined : `must have a host that webhooks may be sent to: ${refusal}`
+  }
 }
 
 /** @returns the URL, or what to change; never the URL's own text, which may be secret */

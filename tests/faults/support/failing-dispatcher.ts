@@ -47,7 +47,11 @@ function withFailpoint(sender: Sender): Sender {
 
 const databaseUrl = config.databaseUrl!
 const pool = createPool(databaseUrl, { maxConnections: 4, queryTimeoutMs: 15_000 })
-const sender = createSender({ timeoutMs: config.deliveryTimeoutMs, version: 'failing' })
+const sender = createSender({
+  timeoutMs: config.deliveryTimeoutMs,
+  version: 'failing',
+  maxSockets: config.maxInFlight,
+})
 const dispatcher = new Dispatcher({
   db: pool,
   listenUrl: config.listenDatabaseUrl ?? databaseUrl,
