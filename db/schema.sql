@@ -70,6 +70,179 @@ CREATE FUNCTION public.webhook_capture_task() RETURNS trigger
 COMMENT ON FUNCTION public.webhook_capture_task() IS 'Writes the event of a task that completed or failed to webhook_outbox, in the transaction of the change';
 
 --
+-- Name: webhook_claim(integer, double precision, integer, integer, integer, jsonb, uuid[], uuid[], uuid, integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.webhook_claim(max_rows integer, lease_ms double precision, max_held integer, cap integer, slow_budget integer, held jsonb, hanging uuid[], hot uuid[], after uuid, visits integer) RETURNS TABLE(id bigint, event_id uuid, event_type text, url text, payload json, attempts integer, attempts_before integer, once boolean, lease_token uuid, endpoint_id uuid, settings jsonb, probe boolean, slow boolean, quota integer, next_after uuid, next_due_at timestamp with time zone, crowded boolean)
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+    #variable_conflict use_column
+    declare
+      nowhere constant uuid := '00000000-0000-0000-0000-000000000000';
+      token constant uuid := gen_random_uuid();
+      visited uuid[];
+      waiting timestamptz;
+      ready uuid[];
+      known integer;
+      ids bigint[];
+      owners uuid[];
+      quotas integer[];
+      probes boolean[];
+      slows boolean[];
+      settings_of jsonb[];
+      held_endpoints constant bigint := (select count(*) from jsonb_object_keys(held));
+      shared_out boolean;
+    begin
+      -- Who is owed something now: the next endpoints of the ring, which reaches everybody; and, so that they need not wait
+      -- for their turn, those of the newest rows, and those of which the dispatcher knows that more was due.
+      next_after := after;
+      select array_agg(d.endpoint_id), min(d.next_attempt_at) filter (where d.next_attempt_at > now()),
+        array_agg(d.endpoint_id) filter (where d.next_attempt_at <= now())
+      into visited, waiting, ready
+      from webhook_due_endpoints(after, visits) d;
+      next_after := case when cardinality(visited) = visits then visited[visits] else nowhere end;
+      if next_after = nowhere and after <> nowhere then
+        select least(waiting, min(d.next_attempt_at) filter (where d.next_attempt_at > now())),
+          ready || array_agg(d.endpoint_id) filter (where d.next_attempt_at <= now())
+        into waiting, ready
+        from webhook_due_endpoints(nowhere, visits - coalesce(cardinality(visited), 0)) d
+        where d.endpoint_id <= after;
+      end if;
+      if next_after <> nowhere then
+        select array_agg(distinct n.endpoint_id) into ready from (
+          select unnest(ready)
+          union all
+          (select o.endpoint_id from (
+            select p.endpoint_id, p.next_attempt_at from webhook_outbox p where p.state = 'pending' order by p.id desc limit 64
+          ) o where o.next_attempt_at <= now())
+          union all
+          select h from unnest(hot) h where exists (
+            select from webhook_outbox p where p.state = 'pending' and p.endpoint_id = h and p.next_attempt_at <= now())
+        ) n (endpoint_id);
+      end if;
+      next_due_at := waiting;
+
+      if ready is not null then
+        select count(*) into known from webhook_endpoints e where e.id = any(ready);
+        if known < cardinality(ready) then
+          insert into webhook_endpoints (id, url)
+          select r.id, split_part(split_part(o.url, '#', 1), '?', 1)
+          from unnest(ready) r (id) cross join lateral (
+            select p.url from webhook_outbox p where p.state = 'pending' and p.endpoint_id = r.id
+            order by p.endpoint_id, p.next_attempt_at, p.id limit 1) o
+          -- In the same order everywhere: two claims that meet the same new endpoints would else wait for each other.
+          order by r.id
+          on conflict do nothing;
+        end if;
+        select least(next_due_at, min(e.probe_at) filter (where e.probe_at > now())),
+          bool_or(e.breaker = 'closed' and e.in_flight >= least(e.slots, coalesce(e.max_in_flight, cap)))
+        into next_due_at, crowded
+        from webhook_endpoints e where e.id = any(ready) and e.paused_at is null;
+
+        -- Locked in the order of their ids, as settling does. The lock is what makes the count of in_flight hold.
+        -- What the ring came to first is served first. Of the slow ones, which share what they may have, those that have
+        -- least in flight and have waited longest are first: no few of them can keep the others from it.
+        with locked as materialized (
+          select e.id, e.breaker <> 'closed' as probe, e.slow or e.id = any(hanging) as slow, e.in_flight, e.used_at,
+            case e.breaker when 'closed' then least(e.slots, coalesce(e.max_in_flight, cap)) - e.in_flight else 1 end as quota,
+            case when num_nonnulls(e.retry_schedule, e.timeout, e.headers) > 0 then jsonb_build_object(
+              'retry_schedule_ms', case when e.retry_schedule is not null
+                then to_jsonb(array(select extract(epoch from w) * 1000 from unnest(e.retry_schedule) w)) end,
+              'timeout_ms', extract(epoch from e.timeout) * 1000, 'headers', e.headers) end as settings
+          from webhook_endpoints e
+          where e.id = any(ready) and e.paused_at is null
+            and case e.breaker when 'closed' then e.in_flight < least(e.slots, coalesce(e.max_in_flight, cap)) else e.probe_at <= now() end
+          order by e.id
+          for update
+        ),
+        -- A dispatcher gives each endpoint a share of its slots at most: where some of many begin to hang, all at once and
+        -- before anybody can know it, they do not hold all of them.
+        fair as (
+          select l.id, l.probe, l.slow, l.in_flight, l.used_at,
+            least(l.quota, greatest(0, greatest(max_held / greatest(count(*) over (), held_endpoints), 4)
+              - coalesce((held ->> l.id::text)::integer, 0))) as quota, l.settings
+          from locked l
+        ),
+        shared as (
+          select f.*, case when f.slow
+              then least(f.quota, greatest(slow_budget / count(*) filter (where f.slow) over (), 1)) else f.quota end as share
+          from fair f
+        ),
+        given as (
+          select s.id, s.probe, s.slow, s.settings, case when s.slow
+              then least(s.share, slow_budget + s.share
+                - sum(s.share) filter (where s.slow) over (order by s.in_flight, s.used_at, s.id))
+              else s.share end as quota
+          from shared s
+        ),
+        due as materialized (
+          select o.id, g.id as endpoint_id, g.probe, g.slow, g.quota, g.settings
+          from (select * from given where given.quota > 0 order by given.id <= after, given.id) g
+          cross join lateral (
+            select p.id from webhook_outbox p
+            where p.state = 'pending' and p.endpoint_id = g.id and p.next_attempt_at <= now()
+            order by p.endpoint_id, p.next_attempt_at, p.id
+            limit g.quota
+            for update skip locked
+          ) o
+          limit max_rows
+        )
+        select array_agg(d.id), array_agg(d.endpoint_id), array_agg(d.probe), array_agg(d.slow), array_agg(d.quota::integer),
+          array_agg(d.settings), (select bool_or(g.quota <= 0) from given g)
+        into ids, owners, probes, slows, quotas, settings_of, shared_out
+        from due d;
+        crowded := crowded or shared_out;
+      end if;
+
+      if ids is not null then
+        -- Where the batch is full before all had their turn, the next claim goes on behind the last of the ring's that had.
+        if cardinality(ids) >= max_rows then
+          next_after := coalesce(
+            (select o.id from unnest(owners) o (id) where o.id > after and o.id = any(visited) order by o.id desc limit 1),
+            next_after);
+        end if;
+        return query
+          with taken as (
+            update webhook_outbox o
+            set state = 'delivering', attempts = least(o.attempts, 2147483646) + 1, lease_token = token,
+              lease_until = now() + lease_ms * interval '1 ms'
+            from unnest(ids, probes, slows, quotas, settings_of) t (id, probe, slow, quota, settings)
+            where o.id = t.id
+            returning o.id, o.event_id, o.event_type, o.url, o.payload, o.attempts, o.attempts_before, o.once,
+              o.endpoint_id, t.settings, t.probe, t.slow, t.quota
+          ),
+          counted as (
+            update webhook_endpoints e
+            set in_flight = e.in_flight + t.rows,
+              breaker = case e.breaker when 'closed' then 'closed' else 'probing' end,
+              -- Where the probe's dispatcher dies, the next one has its turn after the lease.
+              probe_at = case e.breaker when 'closed' then null else now() + lease_ms * interval '1 ms' end
+            from (select o.id, count(*)::integer as rows from unnest(owners) o (id) group by o.id) t
+            where e.id = t.id
+          )
+          select t.id, t.event_id, t.event_type, t.url, t.payload, t.attempts, t.attempts_before, t.once, token,
+            t.endpoint_id, t.settings, t.probe, t.slow, t.quota, null::uuid, null::timestamptz, null::boolean
+          from taken t;
+      end if;
+
+      -- The last row is no delivery: it says where the next claim goes on, and when there is more to do.
+      id := null;
+      return next;
+    end $$;
+
+--
+-- Name: FUNCTION webhook_claim(max_rows integer, lease_ms double precision, max_held integer, cap integer, slow_budget integer, held jsonb, hanging uuid[], hot uuid[], after uuid, visits integer); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.webhook_claim(max_rows integer, lease_ms double precision, max_held integer, cap integer, slow_budget integer, held jsonb, hanging uuid[], hot uuid[], after uuid, visits integer) IS 'Takes what is due for a dispatcher, within the limits of each endpoint; for the dispatcher''s use only';
+
+--
 -- Name: webhook_create_partitions(integer); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -165,6 +338,221 @@ SET default_tablespace = '';
 SET default_table_access_method = heap;
 
 --
+-- Name: webhook_outbox; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.webhook_outbox (
+    id bigint NOT NULL,
+    event_id uuid DEFAULT gen_random_uuid() NOT NULL,
+    event_type text NOT NULL,
+    entity_type text NOT NULL,
+    entity_id text NOT NULL,
+    project_id text,
+    ticket_id text,
+    task_id text,
+    agent_id text,
+    url text NOT NULL,
+    payload json NOT NULL,
+    state text DEFAULT 'pending'::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    next_attempt_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    lease_token uuid,
+    lease_until timestamp with time zone,
+    last_status integer,
+    last_error text,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    attempts_before integer DEFAULT 0 NOT NULL,
+    once boolean DEFAULT false NOT NULL,
+    replayed_at timestamp with time zone,
+    endpoint_id uuid GENERATED ALWAYS AS ((md5(split_part(split_part(url, '#'::text, 1), '?'::text, 1)))::uuid) STORED NOT NULL,
+    CONSTRAINT webhook_outbox_state_check CHECK ((state = ANY (ARRAY['pending'::text, 'delivering'::text])))
+)
+WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='5000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='100000', autovacuum_analyze_scale_factor='0', autovacuum_analyze_threshold='20000');
+
+--
+-- Name: TABLE webhook_outbox; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.webhook_outbox IS 'What is still owed: events that committed and are neither delivered nor given up. Retry at once: update webhook_outbox set next_attempt_at = now() where …';
+
+--
+-- Name: COLUMN webhook_outbox.id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.id IS 'Order of insertion, and not of commit';
+
+--
+-- Name: COLUMN webhook_outbox.event_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.event_id IS 'The webhook-id that receivers deduplicate on: the same on every attempt and replay';
+
+--
+-- Name: COLUMN webhook_outbox.event_type; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.event_type IS 'task.completed, task.failed, agent.stuck or webhook.test';
+
+--
+-- Name: COLUMN webhook_outbox.entity_type; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.entity_type IS 'What the event is about: task, agent or endpoint';
+
+--
+-- Name: COLUMN webhook_outbox.entity_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.entity_id IS 'Id of the task, agent or endpoint that the event is about';
+
+--
+-- Name: COLUMN webhook_outbox.project_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.project_id IS 'Project of the ticket, null where it has none';
+
+--
+-- Name: COLUMN webhook_outbox.ticket_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.ticket_id IS 'Ticket of the task';
+
+--
+-- Name: COLUMN webhook_outbox.task_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.task_id IS 'Task that changed, or that the stuck agent holds';
+
+--
+-- Name: COLUMN webhook_outbox.agent_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.agent_id IS 'Agent that the task was assigned to, or that is stuck';
+
+--
+-- Name: COLUMN webhook_outbox.url; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.url IS 'Where it is sent: the URL of the ticket where it has one, else of the project';
+
+--
+-- Name: COLUMN webhook_outbox.payload; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.payload IS 'The body: the exact bytes that are sent';
+
+--
+-- Name: COLUMN webhook_outbox.state; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.state IS 'pending: waits for next_attempt_at; delivering: leased to a dispatcher until lease_until';
+
+--
+-- Name: COLUMN webhook_outbox.attempts; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.attempts IS 'Attempts begun, counted before the POST';
+
+--
+-- Name: COLUMN webhook_outbox.next_attempt_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.next_attempt_at IS 'Not sent before this time';
+
+--
+-- Name: COLUMN webhook_outbox.lease_token; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.lease_token IS 'Fence: only the dispatcher that holds this token may settle the row';
+
+--
+-- Name: COLUMN webhook_outbox.lease_until; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.lease_until IS 'When the lease ends, and the row is due again';
+
+--
+-- Name: COLUMN webhook_outbox.last_status; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.last_status IS 'HTTP status of the last attempt, null where there was no answer';
+
+--
+-- Name: COLUMN webhook_outbox.last_error; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.last_error IS 'Why the last attempt did not deliver';
+
+--
+-- Name: COLUMN webhook_outbox.created_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.created_at IS 'When the change was made, by the clock of the database';
+
+--
+-- Name: COLUMN webhook_outbox.attempts_before; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.attempts_before IS 'Attempts that the retry schedule does not count: those before a replay, or handed back at a shutdown';
+
+--
+-- Name: COLUMN webhook_outbox.once; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.once IS 'Tried once and not retried: a dead event that was brought back to see whether its endpoint has recovered';
+
+--
+-- Name: COLUMN webhook_outbox.replayed_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.replayed_at IS 'When an operator replayed it last: it is owed since then; null where nobody did';
+
+--
+-- Name: COLUMN webhook_outbox.endpoint_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.endpoint_id IS 'Endpoint: the URL without query and fragment, hashed';
+
+--
+-- Name: webhook_due_endpoints(uuid, integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.webhook_due_endpoints(after uuid, visits integer) RETURNS TABLE(endpoint_id uuid, next_attempt_at timestamp with time zone)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ WITH RECURSIVE ring(endpoint_id, next_attempt_at, visit) AS (
+         ( SELECT o.endpoint_id,
+             o.next_attempt_at,
+             1 AS "?column?"
+            FROM public.webhook_outbox o
+           WHERE ((o.state = 'pending'::text) AND (o.endpoint_id > webhook_due_endpoints.after))
+           ORDER BY o.endpoint_id, o.next_attempt_at, o.id
+          LIMIT 1)
+         UNION ALL
+          SELECT o.endpoint_id,
+             o.next_attempt_at,
+             (ring_1.visit + 1)
+            FROM (ring ring_1
+              CROSS JOIN LATERAL ( SELECT n.endpoint_id,
+                     n.next_attempt_at
+                    FROM public.webhook_outbox n
+                   WHERE ((n.state = 'pending'::text) AND (n.endpoint_id > ring_1.endpoint_id))
+                   ORDER BY n.endpoint_id, n.next_attempt_at, n.id
+                  LIMIT 1) o)
+           WHERE (ring_1.visit < webhook_due_endpoints.visits)
+         )
+  SELECT ring.endpoint_id,
+     ring.next_attempt_at
+    FROM ring;
+END;
+
+--
+-- Name: FUNCTION webhook_due_endpoints(after uuid, visits integer); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.webhook_due_endpoints(after uuid, visits integer) IS 'The next endpoints that are owed something, in the order of their ids, each with the time of its first event';
+
+--
 -- Name: agent_stuck_episodes; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -256,6 +644,369 @@ CREATE FUNCTION public.webhook_heartbeat() RETURNS trigger
 COMMENT ON FUNCTION public.webhook_heartbeat() IS 'Ends the episode for want of a heartbeat when one arrives';
 
 --
+-- Name: projects; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.projects (
+    id text DEFAULT (gen_random_uuid())::text NOT NULL,
+    name text,
+    status text DEFAULT 'active'::text NOT NULL,
+    webhook_url character varying(2048),
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+--
+-- Name: tickets; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.tickets (
+    id text DEFAULT (gen_random_uuid())::text NOT NULL,
+    project_id text,
+    title text,
+    status text DEFAULT 'open'::text NOT NULL,
+    webhook_url character varying(2048),
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+--
+-- Name: webhook_history; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.webhook_history (
+    event_id uuid NOT NULL,
+    event_type text NOT NULL,
+    entity_type text NOT NULL,
+    entity_id text NOT NULL,
+    project_id text,
+    ticket_id text,
+    task_id text,
+    agent_id text,
+    url text NOT NULL,
+    payload json NOT NULL,
+    outcome text NOT NULL,
+    attempts integer NOT NULL,
+    last_status integer,
+    last_error text,
+    created_at timestamp with time zone NOT NULL,
+    settled_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    recoverable boolean DEFAULT false NOT NULL,
+    endpoint_id uuid GENERATED ALWAYS AS ((md5(split_part(split_part(url, '#'::text, 1), '?'::text, 1)))::uuid) STORED NOT NULL,
+    CONSTRAINT webhook_history_outcome_check CHECK ((outcome = ANY (ARRAY['delivered'::text, 'dead'::text, 'discarded'::text])))
+)
+PARTITION BY LIST (outcome);
+
+--
+-- Name: TABLE webhook_history; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.webhook_history IS 'What is settled: delivered, or given up with its reason; by day, dropped after its retention';
+
+--
+-- Name: COLUMN webhook_history.event_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_history.event_id IS 'The webhook-id that receivers deduplicate on: the same on every attempt and replay';
+
+--
+-- Name: COLUMN webhook_history.event_type; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_history.event_type IS 'task.completed, task.failed, agent.stuck or webhook.test';
+
+--
+-- Name: COLUMN webhook_history.entity_type; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_history.entity_type IS 'What the event is about: task, agent or endpoint';
+
+--
+-- Name: COLUMN webhook_history.entity_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_history.entity_id IS 'Id of the task, agent or endpoint that the event is about';
+
+--
+-- Name: COLUMN webhook_history.project_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_history.project_id IS 'Project of the ticket, null where it has none';
+
+--
+-- Name: COLUMN webhook_history.ticket_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_history.ticket_id IS 'Ticket of the task';
+
+--
+-- Name: COLUMN webhook_history.task_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_history.task_id IS 'Task that changed, or that the stuck agent holds';
+
+--
+-- Name: COLUMN webhook_history.agent_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_history.agent_id IS 'Agent that the task was assigned to, or that is stuck';
+
+--
+-- Name: COLUMN webhook_history.url; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_history.url IS 'Where it is sent: the URL of the ticket where it has one, else of the project';
+
+--
+-- Name: COLUMN webhook_history.payload; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_history.payload IS 'The body: the exact bytes that are sent';
+
+--
+-- Name: COLUMN webhook_history.outcome; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_history.outcome IS 'delivered; dead: failed for good; discarded: given up by an operator or by age';
+
+--
+-- Name: COLUMN webhook_history.attempts; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_history.attempts IS 'Attempts begun in all';
+
+--
+-- Name: COLUMN webhook_history.last_status; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_history.last_status IS 'HTTP status of the last attempt, null where there was no answer';
+
+--
+-- Name: COLUMN webhook_history.last_error; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_history.last_error IS 'Why it was given up, or why the attempt before the last failed';
+
+--
+-- Name: COLUMN webhook_history.created_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_history.created_at IS 'When the change was made, by the clock of the database';
+
+--
+-- Name: COLUMN webhook_history.settled_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_history.settled_at IS 'When it was delivered or given up';
+
+--
+-- Name: COLUMN webhook_history.recoverable; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_history.recoverable IS 'Died of 5xx, timeouts or network errors: brought back when its endpoint answers again';
+
+--
+-- Name: COLUMN webhook_history.endpoint_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_history.endpoint_id IS 'Endpoint: the URL without query and fragment, hashed';
+
+--
+-- Name: webhook_move_projects(public.projects); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.webhook_move_projects(changed public.projects) RETURNS void
+    LANGUAGE sql
+    BEGIN ATOMIC
+ WITH owed AS MATERIALIZED (
+          SELECT o.id,
+             NULLIF(((webhook_move_projects.changed).webhook_url)::text, ''::text) AS url
+            FROM (public.webhook_outbox o
+              LEFT JOIN public.tickets ticket ON ((ticket.id = o.ticket_id)))
+           WHERE ((o.project_id = (webhook_move_projects.changed).id) AND (o.state = 'pending'::text) AND (NULLIF((ticket.webhook_url)::text, ''::text) IS NULL))
+           ORDER BY o.id
+          FOR UPDATE OF o
+         ), moved AS (
+          UPDATE public.webhook_outbox o SET url = n.url
+            FROM owed n
+           WHERE ((o.id = n.id) AND (n.url IS NOT NULL) AND (o.url <> n.url))
+         ), removed AS (
+          DELETE FROM public.webhook_outbox o
+            USING owed n
+           WHERE ((o.id = n.id) AND (n.url IS NULL))
+           RETURNING o.id,
+             o.event_id,
+             o.event_type,
+             o.entity_type,
+             o.entity_id,
+             o.project_id,
+             o.ticket_id,
+             o.task_id,
+             o.agent_id,
+             o.url,
+             o.payload,
+             o.state,
+             o.attempts,
+             o.next_attempt_at,
+             o.lease_token,
+             o.lease_until,
+             o.last_status,
+             o.last_error,
+             o.created_at,
+             o.attempts_before,
+             o.once,
+             o.replayed_at,
+             o.endpoint_id
+         )
+  INSERT INTO public.webhook_history (event_id, event_type, entity_type, entity_id, project_id, ticket_id, task_id, agent_id, url, payload, outcome, attempts, last_status, last_error, created_at)  SELECT removed.event_id,
+             removed.event_type,
+             removed.entity_type,
+             removed.entity_id,
+             removed.project_id,
+             removed.ticket_id,
+             removed.task_id,
+             removed.agent_id,
+             removed.url,
+             removed.payload,
+             'discarded',
+             removed.attempts,
+             removed.last_status,
+             'url_removed',
+             removed.created_at
+            FROM removed;
+END;
+
+--
+-- Name: FUNCTION webhook_move_projects(changed public.projects); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.webhook_move_projects(changed public.projects) IS 'Moves what is owed to the URL that now applies, or discards it where none does';
+
+--
+-- Name: webhook_move_tickets(public.tickets); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.webhook_move_tickets(changed public.tickets) RETURNS void
+    LANGUAGE sql
+    BEGIN ATOMIC
+ WITH owed AS MATERIALIZED (
+          SELECT o.id,
+             COALESCE(NULLIF(((webhook_move_tickets.changed).webhook_url)::text, ''::text), NULLIF((project.webhook_url)::text, ''::text)) AS url
+            FROM (public.webhook_outbox o
+              LEFT JOIN public.projects project ON ((project.id = (webhook_move_tickets.changed).project_id)))
+           WHERE ((o.ticket_id = (webhook_move_tickets.changed).id) AND (o.state = 'pending'::text))
+           ORDER BY o.id
+          FOR UPDATE OF o
+         ), moved AS (
+          UPDATE public.webhook_outbox o SET url = n.url
+            FROM owed n
+           WHERE ((o.id = n.id) AND (n.url IS NOT NULL) AND (o.url <> n.url))
+         ), removed AS (
+          DELETE FROM public.webhook_outbox o
+            USING owed n
+           WHERE ((o.id = n.id) AND (n.url IS NULL))
+           RETURNING o.id,
+             o.event_id,
+             o.event_type,
+             o.entity_type,
+             o.entity_id,
+             o.project_id,
+             o.ticket_id,
+             o.task_id,
+             o.agent_id,
+             o.url,
+             o.payload,
+             o.state,
+             o.attempts,
+             o.next_attempt_at,
+             o.lease_token,
+             o.lease_until,
+             o.last_status,
+             o.last_error,
+             o.created_at,
+             o.attempts_before,
+             o.once,
+             o.replayed_at,
+             o.endpoint_id
+         )
+  INSERT INTO public.webhook_history (event_id, event_type, entity_type, entity_id, project_id, ticket_id, task_id, agent_id, url, payload, outcome, attempts, last_status, last_error, created_at)  SELECT removed.event_id,
+             removed.event_type,
+             removed.entity_type,
+             removed.entity_id,
+             removed.project_id,
+             removed.ticket_id,
+             removed.task_id,
+             removed.agent_id,
+             removed.url,
+             removed.payload,
+             'discarded',
+             removed.attempts,
+             removed.last_status,
+             'url_removed',
+             removed.created_at
+            FROM removed;
+END;
+
+--
+-- Name: FUNCTION webhook_move_tickets(changed public.tickets); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.webhook_move_tickets(changed public.tickets) IS 'Moves what is owed to the URL that now applies, or discards it where none does';
+
+--
+-- Name: webhook_pause_endpoint(uuid, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.webhook_pause_endpoint(endpoint uuid, reason text) RETURNS boolean
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+      with known as (
+        select e.url from webhook_endpoints e where e.id = endpoint
+        union all
+        (select split_part(split_part(o.url, '#', 1), '?', 1)
+         from webhook_outbox o where o.state = 'pending' and o.endpoint_id = endpoint limit 1)
+        limit 1
+      ),
+      paused as (
+        insert into webhook_endpoints (id, url, paused_at, paused_reason) select endpoint, url, now(), reason from known
+        on conflict (id) do update set paused_at = excluded.paused_at, paused_reason = excluded.paused_reason
+        returning id
+      )
+      select exists (select from paused)
+    $$;
+
+--
+-- Name: FUNCTION webhook_pause_endpoint(endpoint uuid, reason text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.webhook_pause_endpoint(endpoint uuid, reason text) IS 'What is owed to the endpoint waits from now on; false where there is no such endpoint';
+
+--
+-- Name: webhook_resume_endpoint(uuid); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.webhook_resume_endpoint(endpoint uuid) RETURNS boolean
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+      with resumed as (
+        update webhook_endpoints
+        -- Where it is being probed, that probe will tell.
+        set paused_at = null, paused_reason = null, probe_at = case breaker when 'open' then now() else probe_at end
+        where id = endpoint returning id
+      ),
+      woken as (select pg_notify('webhook_outbox', '') from resumed)
+      select exists (select from resumed) and exists (select from woken)
+    $$;
+
+--
+-- Name: FUNCTION webhook_resume_endpoint(endpoint uuid); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.webhook_resume_endpoint(endpoint uuid) IS 'What is owed to the endpoint flows again; an open breaker probes at once. False where there is no such endpoint';
+
+--
 -- Name: webhook_text(text); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -284,19 +1035,6 @@ CREATE FUNCTION public.webhook_time(value timestamp with time zone) RETURNS text
 COMMENT ON FUNCTION public.webhook_time(value timestamp with time zone) IS 'A time as payloads carry it: RFC 3339, UTC, milliseconds';
 
 --
--- Name: projects; Type: TABLE; Schema: public; Owner: -
---
-
-CREATE TABLE public.projects (
-    id text DEFAULT (gen_random_uuid())::text NOT NULL,
-    name text,
-    status text DEFAULT 'active'::text NOT NULL,
-    webhook_url character varying(2048),
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL
-);
-
---
 -- Name: tasks; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -312,20 +1050,6 @@ CREATE TABLE public.tasks (
     max_retries integer DEFAULT 3 NOT NULL,
     started_at timestamp with time zone,
     completed_at timestamp with time zone,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL
-);
-
---
--- Name: tickets; Type: TABLE; Schema: public; Owner: -
---
-
-CREATE TABLE public.tickets (
-    id text DEFAULT (gen_random_uuid())::text NOT NULL,
-    project_id text,
-    title text,
-    status text DEFAULT 'open'::text NOT NULL,
-    webhook_url character varying(2048),
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL
 );
@@ -445,6 +1169,50 @@ END;
 --
 
 COMMENT ON FUNCTION public.webhook_task_event(task public.tasks) IS 'The event of a task that just became completed or failed; no row where no URL applies';
+
+--
+-- Name: webhook_url_of_projects(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.webhook_url_of_projects() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    AS $$
+      begin
+        perform "public"."webhook_move_projects"(new);
+        if not pg_catalog.pg_try_advisory_xact_lock_shared(
+          2003332975, '"public".webhook_outbox'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int4) then
+          perform pg_catalog.pg_notify('webhook_outbox', '');
+        end if;
+        return null;
+      end $$;
+
+--
+-- Name: FUNCTION webhook_url_of_projects(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.webhook_url_of_projects() IS 'Moves what is owed when a webhook_url changes';
+
+--
+-- Name: webhook_url_of_tickets(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.webhook_url_of_tickets() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    AS $$
+      begin
+        perform "public"."webhook_move_tickets"(new);
+        if not pg_catalog.pg_try_advisory_xact_lock_shared(
+          2003332975, '"public".webhook_outbox'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int4) then
+          perform pg_catalog.pg_notify('webhook_outbox', '');
+        end if;
+        return null;
+      end $$;
+
+--
+-- Name: FUNCTION webhook_url_of_tickets(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.webhook_url_of_tickets() IS 'Moves what is owed when a webhook_url changes';
 
 --
 -- Name: webhook_adoption; Type: TABLE; Schema: public; Owner: -
@@ -637,168 +1405,6 @@ ALTER TABLE ONLY public.webhook_attempts_ok_default REPLICA IDENTITY FULL;
 COMMENT ON TABLE public.webhook_attempts_ok_default IS 'Takes what no day takes; rows move out when their day is made';
 
 --
--- Name: webhook_outbox; Type: TABLE; Schema: public; Owner: -
---
-
-CREATE TABLE public.webhook_outbox (
-    id bigint NOT NULL,
-    event_id uuid DEFAULT gen_random_uuid() NOT NULL,
-    event_type text NOT NULL,
-    entity_type text NOT NULL,
-    entity_id text NOT NULL,
-    project_id text,
-    ticket_id text,
-    task_id text,
-    agent_id text,
-    url text NOT NULL,
-    payload json NOT NULL,
-    state text DEFAULT 'pending'::text NOT NULL,
-    attempts integer DEFAULT 0 NOT NULL,
-    next_attempt_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    lease_token uuid,
-    lease_until timestamp with time zone,
-    last_status integer,
-    last_error text,
-    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    attempts_before integer DEFAULT 0 NOT NULL,
-    endpoint_id uuid GENERATED ALWAYS AS ((md5(split_part(split_part(url, '#'::text, 1), '?'::text, 1)))::uuid) STORED NOT NULL,
-    CONSTRAINT webhook_outbox_state_check CHECK ((state = ANY (ARRAY['pending'::text, 'delivering'::text])))
-)
-WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='5000', autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='100000', autovacuum_analyze_scale_factor='0', autovacuum_analyze_threshold='20000');
-
---
--- Name: TABLE webhook_outbox; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON TABLE public.webhook_outbox IS 'What is still owed: events that committed and are neither delivered nor given up. Retry at once: update webhook_outbox set next_attempt_at = now() where …';
-
---
--- Name: COLUMN webhook_outbox.id; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_outbox.id IS 'Order of insertion, and not of commit';
-
---
--- Name: COLUMN webhook_outbox.event_id; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_outbox.event_id IS 'The webhook-id that receivers deduplicate on: the same on every attempt and replay';
-
---
--- Name: COLUMN webhook_outbox.event_type; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_outbox.event_type IS 'task.completed, task.failed, agent.stuck or webhook.test';
-
---
--- Name: COLUMN webhook_outbox.entity_type; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_outbox.entity_type IS 'What the event is about: task, agent or endpoint';
-
---
--- Name: COLUMN webhook_outbox.entity_id; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_outbox.entity_id IS 'Id of the task, agent or endpoint that the event is about';
-
---
--- Name: COLUMN webhook_outbox.project_id; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_outbox.project_id IS 'Project of the ticket, null where it has none';
-
---
--- Name: COLUMN webhook_outbox.ticket_id; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_outbox.ticket_id IS 'Ticket of the task';
-
---
--- Name: COLUMN webhook_outbox.task_id; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_outbox.task_id IS 'Task that changed, or that the stuck agent holds';
-
---
--- Name: COLUMN webhook_outbox.agent_id; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_outbox.agent_id IS 'Agent that the task was assigned to, or that is stuck';
-
---
--- Name: COLUMN webhook_outbox.url; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_outbox.url IS 'Where it is sent: the URL of the ticket where it has one, else of the project';
-
---
--- Name: COLUMN webhook_outbox.payload; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_outbox.payload IS 'The body: the exact bytes that are sent';
-
---
--- Name: COLUMN webhook_outbox.state; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_outbox.state IS 'pending: waits for next_attempt_at; delivering: leased to a dispatcher until lease_until';
-
---
--- Name: COLUMN webhook_outbox.attempts; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_outbox.attempts IS 'Attempts begun, counted before the POST';
-
---
--- Name: COLUMN webhook_outbox.next_attempt_at; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_outbox.next_attempt_at IS 'Not sent before this time';
-
---
--- Name: COLUMN webhook_outbox.lease_token; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_outbox.lease_token IS 'Fence: only the dispatcher that holds this token may settle the row';
-
---
--- Name: COLUMN webhook_outbox.lease_until; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_outbox.lease_until IS 'When the lease ends, and the row is due again';
-
---
--- Name: COLUMN webhook_outbox.last_status; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_outbox.last_status IS 'HTTP status of the last attempt, null where there was no answer';
-
---
--- Name: COLUMN webhook_outbox.last_error; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_outbox.last_error IS 'Why the last attempt did not deliver';
-
---
--- Name: COLUMN webhook_outbox.created_at; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_outbox.created_at IS 'When the change was made, by the clock of the database';
-
---
--- Name: COLUMN webhook_outbox.attempts_before; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_outbox.attempts_before IS 'Attempts that the retry schedule does not count: those before a replay, or handed back at a shutdown';
-
---
--- Name: COLUMN webhook_outbox.endpoint_id; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_outbox.endpoint_id IS 'Endpoint: the URL without query and fragment, hashed';
-
---
 -- Name: webhook_backlog; Type: VIEW; Schema: public; Owner: -
 --
 
@@ -831,6 +1437,8 @@ CREATE VIEW public.webhook_backlog AS
             webhook_outbox.last_error,
             webhook_outbox.created_at,
             webhook_outbox.attempts_before,
+            webhook_outbox.once,
+            webhook_outbox.replayed_at,
             webhook_outbox.endpoint_id,
             (webhook_outbox.next_attempt_at <= now()) AS due
            FROM public.webhook_outbox) owed
@@ -889,140 +1497,6 @@ COMMENT ON COLUMN public.webhook_backlog.next_attempt_at IS 'When the first of t
 --
 
 COMMENT ON COLUMN public.webhook_backlog.last_error IS 'Why the last attempt that failed did';
-
---
--- Name: webhook_history; Type: TABLE; Schema: public; Owner: -
---
-
-CREATE TABLE public.webhook_history (
-    event_id uuid NOT NULL,
-    event_type text NOT NULL,
-    entity_type text NOT NULL,
-    entity_id text NOT NULL,
-    project_id text,
-    ticket_id text,
-    task_id text,
-    agent_id text,
-    url text NOT NULL,
-    payload json NOT NULL,
-    outcome text NOT NULL,
-    attempts integer NOT NULL,
-    last_status integer,
-    last_error text,
-    created_at timestamp with time zone NOT NULL,
-    settled_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    endpoint_id uuid GENERATED ALWAYS AS ((md5(split_part(split_part(url, '#'::text, 1), '?'::text, 1)))::uuid) STORED NOT NULL,
-    CONSTRAINT webhook_history_outcome_check CHECK ((outcome = ANY (ARRAY['delivered'::text, 'dead'::text, 'discarded'::text])))
-)
-PARTITION BY LIST (outcome);
-
---
--- Name: TABLE webhook_history; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON TABLE public.webhook_history IS 'What is settled: delivered, or given up with its reason; by day, dropped after its retention';
-
---
--- Name: COLUMN webhook_history.event_id; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_history.event_id IS 'The webhook-id that receivers deduplicate on: the same on every attempt and replay';
-
---
--- Name: COLUMN webhook_history.event_type; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_history.event_type IS 'task.completed, task.failed, agent.stuck or webhook.test';
-
---
--- Name: COLUMN webhook_history.entity_type; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_history.entity_type IS 'What the event is about: task, agent or endpoint';
-
---
--- Name: COLUMN webhook_history.entity_id; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_history.entity_id IS 'Id of the task, agent or endpoint that the event is about';
-
---
--- Name: COLUMN webhook_history.project_id; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_history.project_id IS 'Project of the ticket, null where it has none';
-
---
--- Name: COLUMN webhook_history.ticket_id; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_history.ticket_id IS 'Ticket of the task';
-
---
--- Name: COLUMN webhook_history.task_id; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_history.task_id IS 'Task that changed, or that the stuck agent holds';
-
---
--- Name: COLUMN webhook_history.agent_id; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_history.agent_id IS 'Agent that the task was assigned to, or that is stuck';
-
---
--- Name: COLUMN webhook_history.url; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_history.url IS 'Where it is sent: the URL of the ticket where it has one, else of the project';
-
---
--- Name: COLUMN webhook_history.payload; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_history.payload IS 'The body: the exact bytes that are sent';
-
---
--- Name: COLUMN webhook_history.outcome; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_history.outcome IS 'delivered; dead: failed for good; discarded: given up by an operator or by age';
-
---
--- Name: COLUMN webhook_history.attempts; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_history.attempts IS 'Attempts begun in all';
-
---
--- Name: COLUMN webhook_history.last_status; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_history.last_status IS 'HTTP status of the last attempt, null where there was no answer';
-
---
--- Name: COLUMN webhook_history.last_error; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_history.last_error IS 'Why it was given up, or why the attempt before the last failed';
-
---
--- Name: COLUMN webhook_history.created_at; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_history.created_at IS 'When the change was made, by the clock of the database';
-
---
--- Name: COLUMN webhook_history.settled_at; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_history.settled_at IS 'When it was delivered or given up';
-
---
--- Name: COLUMN webhook_history.endpoint_id; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_history.endpoint_id IS 'Endpoint: the URL without query and fragment, hashed';
 
 --
 -- Name: webhook_dead_letters; Type: VIEW; Schema: public; Owner: -
@@ -1149,6 +1623,236 @@ COMMENT ON COLUMN public.webhook_dead_letters.settled_at IS 'When it was given u
 --
 
 COMMENT ON COLUMN public.webhook_dead_letters.endpoint_id IS 'Endpoint: the URL without query and fragment, hashed';
+
+--
+-- Name: webhook_endpoints; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.webhook_endpoints (
+    id uuid NOT NULL,
+    url text NOT NULL,
+    breaker text DEFAULT 'closed'::text NOT NULL,
+    paused_at timestamp with time zone,
+    paused_reason text,
+    in_flight integer DEFAULT 0 NOT NULL,
+    slots integer DEFAULT 4 NOT NULL,
+    ramp_at timestamp with time zone,
+    slow boolean DEFAULT true NOT NULL,
+    failures integer DEFAULT 0 NOT NULL,
+    failing_since timestamp with time zone,
+    opened_at timestamp with time zone,
+    probe_at timestamp with time zone,
+    probe_wait interval,
+    owes_dead boolean DEFAULT false NOT NULL,
+    recover_at timestamp with time zone,
+    recover_wait interval,
+    recover_rest boolean DEFAULT false NOT NULL,
+    recovered_at timestamp with time zone,
+    last_success_at timestamp with time zone,
+    last_failure_at timestamp with time zone,
+    last_status integer,
+    last_error text,
+    max_in_flight integer,
+    retry_schedule interval[],
+    timeout interval,
+    max_owed_age interval,
+    headers jsonb,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    used_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT webhook_endpoints_breaker_check CHECK ((breaker = ANY (ARRAY['closed'::text, 'open'::text, 'probing'::text]))),
+    CONSTRAINT webhook_endpoints_headers_check CHECK (((jsonb_typeof(headers) = 'object'::text) AND (NOT jsonb_path_exists(headers, '$.*?(@.type() != "string")'::jsonpath)))),
+    CONSTRAINT webhook_endpoints_max_in_flight_check CHECK ((max_in_flight > 0)),
+    CONSTRAINT webhook_endpoints_max_owed_age_check CHECK (((max_owed_age >= '00:00:00.001'::interval) AND (max_owed_age <= '100 years'::interval))),
+    CONSTRAINT webhook_endpoints_retry_schedule_check CHECK (((cardinality(retry_schedule) <= 100) AND ('00:00:00'::interval <= ALL (retry_schedule)) AND ('366 days'::interval >= ALL (retry_schedule)))),
+    CONSTRAINT webhook_endpoints_timeout_check CHECK (((timeout >= '00:00:00.001'::interval) AND (timeout <= '1 day'::interval)))
+)
+WITH (fillfactor='50');
+
+--
+-- Name: TABLE webhook_endpoints; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.webhook_endpoints IS 'One row an endpoint, which is a URL without its query and fragment: its health, its breaker, and whether it is paused';
+
+--
+-- Name: COLUMN webhook_endpoints.id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_endpoints.id IS 'The endpoint_id of its events';
+
+--
+-- Name: COLUMN webhook_endpoints.url; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_endpoints.url IS 'The URL without query and fragment';
+
+--
+-- Name: COLUMN webhook_endpoints.breaker; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_endpoints.breaker IS 'closed: deliveries flow; open: what is owed waits until probe_at; probing: one delivery tries it';
+
+--
+-- Name: COLUMN webhook_endpoints.paused_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_endpoints.paused_at IS 'Since when what is owed to it waits for a resume; null where it is not paused';
+
+--
+-- Name: COLUMN webhook_endpoints.paused_reason; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_endpoints.paused_reason IS 'Why it is paused';
+
+--
+-- Name: COLUMN webhook_endpoints.in_flight; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_endpoints.in_flight IS 'Deliveries that dispatchers hold now';
+
+--
+-- Name: COLUMN webhook_endpoints.slots; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_endpoints.slots IS 'How many deliveries may be in flight; grows with success up to MAX_IN_FLIGHT_PER_ENDPOINT';
+
+--
+-- Name: COLUMN webhook_endpoints.ramp_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_endpoints.ramp_at IS 'Slots do not grow before this time: set while an endpoint that was away comes back';
+
+--
+-- Name: COLUMN webhook_endpoints.slow; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_endpoints.slow IS 'Its answers take a second or more, or it has not answered yet: slow endpoints share half of the slots';
+
+--
+-- Name: COLUMN webhook_endpoints.failures; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_endpoints.failures IS 'Failures in a row, of any kind';
+
+--
+-- Name: COLUMN webhook_endpoints.failing_since; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_endpoints.failing_since IS 'When the first of these failures was';
+
+--
+-- Name: COLUMN webhook_endpoints.opened_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_endpoints.opened_at IS 'When the breaker opened; null while it is closed';
+
+--
+-- Name: COLUMN webhook_endpoints.probe_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_endpoints.probe_at IS 'When the next delivery tries it; null while the breaker is closed';
+
+--
+-- Name: COLUMN webhook_endpoints.probe_wait; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_endpoints.probe_wait IS 'The wait before that';
+
+--
+-- Name: COLUMN webhook_endpoints.owes_dead; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_endpoints.owes_dead IS 'Events to it are dead that may be brought back: see webhook_history.recoverable';
+
+--
+-- Name: COLUMN webhook_endpoints.recover_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_endpoints.recover_at IS 'When the oldest of these is tried again';
+
+--
+-- Name: COLUMN webhook_endpoints.recover_wait; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_endpoints.recover_wait IS 'The wait before that';
+
+--
+-- Name: COLUMN webhook_endpoints.recover_rest; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_endpoints.recover_rest IS 'It has answered since: at recover_at all of them are tried again, and not the oldest only';
+
+--
+-- Name: COLUMN webhook_endpoints.recovered_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_endpoints.recovered_at IS 'When all of them were brought back last';
+
+--
+-- Name: COLUMN webhook_endpoints.last_success_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_endpoints.last_success_at IS 'Its last 2xx';
+
+--
+-- Name: COLUMN webhook_endpoints.last_failure_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_endpoints.last_failure_at IS 'Its last failure';
+
+--
+-- Name: COLUMN webhook_endpoints.last_status; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_endpoints.last_status IS 'HTTP status of its last answer';
+
+--
+-- Name: COLUMN webhook_endpoints.last_error; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_endpoints.last_error IS 'Why the last attempt that failed did';
+
+--
+-- Name: COLUMN webhook_endpoints.max_in_flight; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_endpoints.max_in_flight IS 'Its own limit of deliveries in flight, instead of MAX_IN_FLIGHT_PER_ENDPOINT';
+
+--
+-- Name: COLUMN webhook_endpoints.retry_schedule; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_endpoints.retry_schedule IS 'Its own waits before each retry, instead of RETRY_SCHEDULE; empty: no retries';
+
+--
+-- Name: COLUMN webhook_endpoints.timeout; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_endpoints.timeout IS 'Its own deadline of an exchange, instead of DELIVERY_TIMEOUT; the lease limits it';
+
+--
+-- Name: COLUMN webhook_endpoints.max_owed_age; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_endpoints.max_owed_age IS 'Its own limit of how long an event is owed, instead of MAX_OWED_AGE';
+
+--
+-- Name: COLUMN webhook_endpoints.headers; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_endpoints.headers IS 'Request headers that each delivery to it carries, such as a token: an object of name and value';
+
+--
+-- Name: COLUMN webhook_endpoints.created_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_endpoints.created_at IS 'When its row was made: at the first claim of an event to it, or when an operator set it up';
+
+--
+-- Name: COLUMN webhook_endpoints.used_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_endpoints.used_at IS 'When the last attempt to it was settled; rows that are idle past the retention are removed';
 
 --
 -- Name: webhook_events; Type: VIEW; Schema: public; Owner: -
@@ -1330,6 +2034,7 @@ CREATE TABLE public.webhook_history_dead (
     last_error text,
     created_at timestamp with time zone NOT NULL,
     settled_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    recoverable boolean DEFAULT false NOT NULL,
     endpoint_id uuid GENERATED ALWAYS AS ((md5(split_part(split_part(url, '#'::text, 1), '?'::text, 1)))::uuid) STORED NOT NULL,
     CONSTRAINT webhook_history_outcome_check CHECK ((outcome = ANY (ARRAY['delivered'::text, 'dead'::text, 'discarded'::text])))
 )
@@ -1362,6 +2067,7 @@ CREATE TABLE public.webhook_history_dead_default (
     last_error text,
     created_at timestamp with time zone NOT NULL,
     settled_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    recoverable boolean DEFAULT false NOT NULL,
     endpoint_id uuid GENERATED ALWAYS AS ((md5(split_part(split_part(url, '#'::text, 1), '?'::text, 1)))::uuid) STORED NOT NULL,
     CONSTRAINT webhook_history_outcome_check CHECK ((outcome = ANY (ARRAY['delivered'::text, 'dead'::text, 'discarded'::text])))
 );
@@ -1393,6 +2099,7 @@ CREATE TABLE public.webhook_history_delivered (
     last_error text,
     created_at timestamp with time zone NOT NULL,
     settled_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    recoverable boolean DEFAULT false NOT NULL,
     endpoint_id uuid GENERATED ALWAYS AS ((md5(split_part(split_part(url, '#'::text, 1), '?'::text, 1)))::uuid) STORED NOT NULL,
     CONSTRAINT webhook_history_outcome_check CHECK ((outcome = ANY (ARRAY['delivered'::text, 'dead'::text, 'discarded'::text])))
 )
@@ -1425,6 +2132,7 @@ CREATE TABLE public.webhook_history_delivered_default (
     last_error text,
     created_at timestamp with time zone NOT NULL,
     settled_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    recoverable boolean DEFAULT false NOT NULL,
     endpoint_id uuid GENERATED ALWAYS AS ((md5(split_part(split_part(url, '#'::text, 1), '?'::text, 1)))::uuid) STORED NOT NULL,
     CONSTRAINT webhook_history_outcome_check CHECK ((outcome = ANY (ARRAY['delivered'::text, 'dead'::text, 'discarded'::text])))
 );
@@ -1659,6 +2367,13 @@ ALTER TABLE ONLY public.webhook_adoption
     ADD CONSTRAINT webhook_adoption_table_schema_table_name_column_name_key UNIQUE NULLS NOT DISTINCT (table_schema, table_name, column_name);
 
 --
+-- Name: webhook_endpoints webhook_endpoints_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.webhook_endpoints
+    ADD CONSTRAINT webhook_endpoints_pkey PRIMARY KEY (id);
+
+--
 -- Name: webhook_history webhook_history_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -1799,6 +2514,12 @@ CREATE INDEX webhook_attempts_ok_event_id_idx ON ONLY public.webhook_attempts_ok
 CREATE INDEX webhook_attempts_ok_default_event_id_idx ON public.webhook_attempts_ok_default USING btree (event_id);
 
 --
+-- Name: webhook_endpoints_recover_at_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_endpoints_recover_at_idx ON public.webhook_endpoints USING btree (recover_at) WHERE owes_dead;
+
+--
 -- Name: webhook_history_created_at_idx; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -1815,6 +2536,18 @@ CREATE INDEX webhook_history_dead_created_at_event_id_idx ON ONLY public.webhook
 --
 
 CREATE INDEX webhook_history_dead_default_created_at_event_id_idx ON public.webhook_history_dead_default USING btree (created_at, event_id);
+
+--
+-- Name: webhook_history_recoverable_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_history_recoverable_idx ON ONLY public.webhook_history_dead USING btree (endpoint_id, created_at) WHERE recoverable;
+
+--
+-- Name: webhook_history_dead_default_endpoint_id_created_at_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_history_dead_default_endpoint_id_created_at_idx ON public.webhook_history_dead_default USING btree (endpoint_id, created_at) WHERE recoverable;
 
 --
 -- Name: webhook_history_task_id_idx; Type: INDEX; Schema: public; Owner: -
@@ -1859,22 +2592,22 @@ CREATE INDEX webhook_history_delivered_task_id_idx ON ONLY public.webhook_histor
 CREATE INDEX webhook_history_delivered_default_task_id_idx ON public.webhook_history_delivered_default USING hash (task_id);
 
 --
--- Name: webhook_outbox_due_idx; Type: INDEX; Schema: public; Owner: -
---
-
-CREATE INDEX webhook_outbox_due_idx ON public.webhook_outbox USING btree (COALESCE(lease_until, next_attempt_at), id);
-
---
--- Name: webhook_outbox_endpoint_id_idx; Type: INDEX; Schema: public; Owner: -
---
-
-CREATE INDEX webhook_outbox_endpoint_id_idx ON public.webhook_outbox USING btree (endpoint_id);
-
---
 -- Name: webhook_outbox_event_id_key; Type: INDEX; Schema: public; Owner: -
 --
 
 CREATE UNIQUE INDEX webhook_outbox_event_id_key ON public.webhook_outbox USING btree (event_id);
+
+--
+-- Name: webhook_outbox_lease_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_outbox_lease_idx ON public.webhook_outbox USING btree (COALESCE(lease_until, next_attempt_at)) WHERE (state = 'delivering'::text);
+
+--
+-- Name: webhook_outbox_pending_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_outbox_pending_idx ON public.webhook_outbox USING btree (endpoint_id, next_attempt_at, id) WHERE (state = 'pending'::text);
 
 --
 -- Name: webhook_stuck_sweep_one_row; Type: INDEX; Schema: public; Owner: -
@@ -1917,6 +2650,12 @@ ALTER INDEX public.webhook_history_created_at_idx ATTACH PARTITION public.webhoo
 --
 
 ALTER INDEX public.webhook_history_dead_created_at_event_id_idx ATTACH PARTITION public.webhook_history_dead_default_created_at_event_id_idx;
+
+--
+-- Name: webhook_history_dead_default_endpoint_id_created_at_idx; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.webhook_history_recoverable_idx ATTACH PARTITION public.webhook_history_dead_default_endpoint_id_created_at_idx;
 
 --
 -- Name: webhook_history_dead_default_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
@@ -1997,6 +2736,18 @@ CREATE TRIGGER webhook_capture_task AFTER UPDATE ON public.tasks FOR EACH ROW WH
 CREATE TRIGGER webhook_heartbeat AFTER UPDATE ON public.agents FOR EACH ROW WHEN ((isfinite(new.last_heartbeat) AND ((isfinite(old.last_heartbeat) IS NOT TRUE) OR (new.last_heartbeat > old.last_heartbeat)))) EXECUTE FUNCTION public.webhook_heartbeat();
 
 --
+-- Name: projects webhook_url_of_projects; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER webhook_url_of_projects AFTER UPDATE ON public.projects FOR EACH ROW WHEN (((old.webhook_url)::text IS DISTINCT FROM (new.webhook_url)::text)) EXECUTE FUNCTION public.webhook_url_of_projects();
+
+--
+-- Name: tickets webhook_url_of_tickets; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER webhook_url_of_tickets AFTER UPDATE ON public.tickets FOR EACH ROW WHEN (((old.webhook_url)::text IS DISTINCT FROM (new.webhook_url)::text)) EXECUTE FUNCTION public.webhook_url_of_tickets();
+
+--
 -- Name: FUNCTION webhook_capture_stuck_agent(); Type: ACL; Schema: public; Owner: -
 --
 
@@ -2009,6 +2760,12 @@ REVOKE ALL ON FUNCTION public.webhook_capture_stuck_agent() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.webhook_capture_task() FROM PUBLIC;
 
 --
+-- Name: FUNCTION webhook_claim(max_rows integer, lease_ms double precision, max_held integer, cap integer, slow_budget integer, held jsonb, hanging uuid[], hot uuid[], after uuid, visits integer); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.webhook_claim(max_rows integer, lease_ms double precision, max_held integer, cap integer, slow_budget integer, held jsonb, hanging uuid[], hot uuid[], after uuid, visits integer) FROM PUBLIC;
+
+--
 -- Name: FUNCTION webhook_end_missing_heartbeat(agent public.agents); Type: ACL; Schema: public; Owner: -
 --
 
@@ -2019,6 +2776,30 @@ REVOKE ALL ON FUNCTION public.webhook_end_missing_heartbeat(agent public.agents)
 --
 
 REVOKE ALL ON FUNCTION public.webhook_heartbeat() FROM PUBLIC;
+
+--
+-- Name: FUNCTION webhook_move_projects(changed public.projects); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.webhook_move_projects(changed public.projects) FROM PUBLIC;
+
+--
+-- Name: FUNCTION webhook_move_tickets(changed public.tickets); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.webhook_move_tickets(changed public.tickets) FROM PUBLIC;
+
+--
+-- Name: FUNCTION webhook_url_of_projects(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.webhook_url_of_projects() FROM PUBLIC;
+
+--
+-- Name: FUNCTION webhook_url_of_tickets(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.webhook_url_of_tickets() FROM PUBLIC;
 
 --
 -- PostgreSQL database dump complete

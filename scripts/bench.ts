@@ -6,25 +6,45 @@
  */
 import { writeFile } from 'node:fs/promises'
 import type { Case } from './bench/case.ts'
+import { claimCost } from './bench/cases/claim-cost.ts'
 import { drain } from './bench/cases/drain.ts'
+import { drainDefault } from './bench/cases/drain-default.ts'
+import { isolationDead } from './bench/cases/isolation-dead.ts'
+import { isolationHanging } from './bench/cases/isolation-hanging.ts'
+import { isolationMany } from './bench/cases/isolation-many.ts'
 import { latency200, latencyIdle } from './bench/cases/latency.ts'
+import { recovery } from './bench/cases/recovery.ts'
+import { recoveryFull } from './bench/cases/recovery-full.ts'
 import { writers } from './bench/cases/writers.ts'
 import { readOptions } from './bench/options.ts'
 import { toMarkdown, type Report, type Row } from './bench/report.ts'
 import { startStage } from './bench/stage.ts'
 
-const cases: Case[] = [latencyIdle, latency200, drain, writers]
-/** No run takes longer, whatever hangs. */
+const cases: Case[] = [
+  latencyIdle,
+  latency200,
+  drain,
+  drainDefault,
+  writers,
+  isolationDead,
+  isolationHanging,
+  isolationMany,
+  claimCost,
+  recovery,
+  recoveryFull,
+]
+/** No run takes longer, whatever hangs, unless a case says so. */
 const LIFETIME_MS = 30 * 60_000
 
 async function main(): Promise<void> {
   const args = process.argv.slice(2)
-  const options = readOptions(args, Object.fromEntries(cases.map(({ name, summary }) => [name, summary])))
+  const options = readOptions(args, cases)
   if (typeof options === 'string') return void process.stdout.write(`${options}\n`)
   say('starting Postgres')
-  const stage = await startStage(LIFETIME_MS)
+  const chosen = cases.filter((one) => options.cases.includes(one.name))
+  const stage = await startStage(Math.max(LIFETIME_MS, ...chosen.map(({ lifetimeMs }) => lifetimeMs ?? 0)))
   const rows: Row[] = []
-  for (const selected of cases.filter((one) => options.cases.includes(one.name))) {
+  for (const selected of chosen) {
     const { name } = selected
     const context = { stage, options, say: (line: string) => say(`${name}: ${line}`) }
     context.say('begins')

@@ -12,7 +12,10 @@ import { createAddressPolicy, type AddressPolicy } from './delivery/address-poli
 import { createSender } from './delivery/send.ts'
 import { createStuckDetector } from './detection/stuck-detector.ts'
 import { Dispatcher } from './dispatch/dispatcher.ts'
+import { createExpirer } from './dispatch/expire.ts'
 import { createPartitionKeeper } from './dispatch/partitions.ts'
+import { createReconciler } from './dispatch/reconcile.ts'
+import { createRecoverer } from './dispatch/recover.ts'
 import { checkHealth } from './observe/health.ts'
 import type { Log } from './observe/log.ts'
 import { createNotifyQueueWatch } from './observe/notify-queue.ts'
@@ -104,6 +107,7 @@ function startDispatch(
       log,
       retrySchedule: config.retrySchedule,
       maxInFlight: config.maxInFlight,
+      maxInFlightPerEndpoint: config.maxInFlightPerEndpoint,
       leaseMs: config.leaseMs,
       deliveryTimeoutMs: config.deliveryTimeoutMs,
       pollIntervalMs: config.pollIntervalMs,
@@ -115,6 +119,11 @@ function startDispatch(
       stuckAfterMs: config.agentStuckAfterMs,
       sweepIntervalMs: config.stuckSweepIntervalMs,
     }),
+    createReconciler({ db: dispatchDb, log }),
+    createExpirer({ db: dispatchDb, log, maxAgeMs: config.maxOwedAgeMs }),
+    ...(config.recoverWindowMs > 0
+      ? [createRecoverer({ db: dispatchDb, log, windowMs: config.recoverWindowMs })]
+      : []),
     createPartitionKeeper({
       db: dispatchDb,
       log,

@@ -29,6 +29,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       last_error text,
       created_at timestamptz not null default clock_timestamp(),
       attempts_before integer not null default 0,
+      once boolean not null default false,
+      replayed_at timestamptz,
       endpoint_id ${endpointId}
     ) with (
       -- Each row dies within seconds of its birth: a share of the table's size says nothing here.
@@ -38,13 +40,14 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     )`.execute(db)
 
   await sql`create unique index webhook_outbox_event_id_key on webhook_outbox (event_id)`.execute(db)
-  // A pending row is due at its next attempt, a leased one when its lease ends: one order for both, so
-  // that the claim is one range scan and an expired lease needs no rescuer of its own.
+  // The claim goes from endpoint to endpoint and takes what is due there, oldest first: its work grows with the endpoints
+  // that it visits, and not with the rows that wait, nor with those of an endpoint that is dead.
   await sql`
-    create index webhook_outbox_due_idx on webhook_outbox ((coalesce(lease_until, next_attempt_at)), id)`.execute(
-    db,
-  )
-  await sql`create index webhook_outbox_endpoint_id_idx on webhook_outbox (endpoint_id)`.execute(db)
+    create index webhook_outbox_pending_idx on webhook_outbox (endpoint_id, next_attempt_at, id)
+    where state = 'pending'`.execute(db)
+  await sql`
+    create index webhook_outbox_lease_idx on webhook_outbox ((coalesce(lease_until, next_attempt_at)))
+    where state = 'delivering'`.execute(db)
 
   await describe(
     db,
@@ -64,6 +67,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       created_at: 'When the change was made, by the clock of the database',
       attempts_before:
         'Attempts that the retry schedule does not count: those before a replay, or handed back at a shutdown',
+      once: 'Tried once and not retried: a dead event that was brought back to see whether its endpoint has recovered',
+      replayed_at: 'When an operator replayed it last: it is owed since then; null where nobody did',
       endpoint_id: 'Endpoint: the URL without query and fragment, hashed',
     },
   )

@@ -36,6 +36,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       last_error text,
       created_at timestamptz not null,
       settled_at timestamptz not null default clock_timestamp(),
+      recoverable boolean not null default false,
       endpoint_id ${endpointId}
     ) partition by list (outcome)`.execute(db)
   await sql`
@@ -49,6 +50,10 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`create index webhook_history_created_at_idx on webhook_history (created_at, event_id)`.execute(db)
   // A hash, because ids of the host may be too long for a btree, and a settle must not fail on one.
   await sql`create index webhook_history_task_id_idx on webhook_history using hash (task_id)`.execute(db)
+  await sql`
+    create index webhook_history_recoverable_idx on webhook_history_dead (endpoint_id, created_at) where recoverable`.execute(
+    db,
+  )
 
   await sql`
     create table webhook_attempts (
@@ -206,6 +211,7 @@ async function describeTables(db: Kysely<unknown>): Promise<void> {
       last_error: 'Why it was given up, or why the attempt before the last failed',
       created_at: 'When the change was made, by the clock of the database',
       settled_at: 'When it was delivered or given up',
+      recoverable: 'Died of 5xx, timeouts or network errors: brought back when its endpoint answers again',
       endpoint_id: 'Endpoint: the URL without query and fragment, hashed',
     },
   )

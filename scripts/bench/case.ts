@@ -12,6 +12,8 @@ export interface CaseContext {
 export interface Case {
   name: string
   summary: string
+  /** It takes longer than a whole run may, and so runs only where it is named. Milliseconds. */
+  lifetimeMs?: number
   /**
    * Measures. Times are reported and never judged.
    * @throws where a result is wrong: an event missing or duplicated, a process that ended

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import type { Case } from './case.ts'
 
 export interface Options {
   /** Names of the cases to run. */
@@ -14,11 +15,12 @@ export interface Options {
 }
 
 /**
- * Reads the command line; `known` are the cases by name with their summaries. With `--help`, returns the usage instead.
+ * Reads the command line. Where it names no case, all run but those that take an hour. With `--help`, returns the usage instead.
  * @throws with the usage where the command line makes no sense
  */
-export function readOptions(args: string[], known: Record<string, string>): Options | string {
+export function readOptions(args: string[], known: readonly Case[]): Options | string {
   const usage = usageOf(known)
+  const usual = known.filter(({ lifetimeMs }) => lifetimeMs === undefined)
   let parsed
   try {
     parsed = parseArgs({
@@ -37,14 +39,14 @@ export function readOptions(args: string[], known: Record<string, string>): Opti
   }
   const { values, positionals } = parsed
   if (values.help) return usage
-  const unknown = positionals.find((name) => !Object.hasOwn(known, name))
+  const unknown = positionals.find((name) => !known.some((one) => one.name === name))
   if (unknown !== undefined) throw new Error(`there is no case ${unknown}\n${usage}`)
   const rounds = Number(values.rounds)
   if (!Number.isInteger(rounds) || rounds < 1 || rounds > 50) {
     throw new Error(`--rounds must be a whole number from 1 to 50\n${usage}`)
   }
   return {
-    cases: positionals.length > 0 ? [...new Set(positionals)] : Object.keys(known),
+    cases: positionals.length > 0 ? positionals : usual.map(({ name }) => name),
     rounds,
     quick: values.quick,
     json: values.json,
@@ -52,10 +54,10 @@ export function readOptions(args: string[], known: Record<string, string>): Opti
   }
 }
 
-function usageOf(known: Record<string, string>): string {
-  const width = Math.max(...Object.keys(known).map((name) => name.length))
+function usageOf(known: readonly Case[]): string {
+  const width = Math.max(...known.map(({ name }) => name.length))
   return [
     'npm run bench -- [case…] [--rounds 3] [--quick] [--json FILE] [--profile DIRECTORY]',
-    ...Object.entries(known).map(([name, summary]) => `  ${name.padEnd(width)}  ${summary}`),
+    ...known.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`),
   ].join('\n')
 }

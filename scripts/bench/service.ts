@@ -5,34 +5,58 @@ import type { CaseContext } from './case.ts'
 import { startChild, type Child } from './child.ts'
 import type { Receipt, ReceiverMessage } from './children/receiver.ts'
 
-/** Deliveries under way at once, over all and to the one receiver; the ceiling runs at the same. */
+/** Deliveries under way at once, over all and, unless said otherwise, to one endpoint; the ceiling runs at the same. */
 export const IN_FLIGHT = 256
 
 export interface Receiver {
   pid: number
   url: string
+  /** One an origin. */
+  ports: number[]
+  /** URLs of so many endpoints: paths, spread over its ports. */
+  urls(count: number): string[]
   /** What came since the last time, in order. */
   take(): Promise<Receipt[]>
+  /** How much there is to take. */
+  count(): Promise<number>
+  /** How it answers from now on, null for never; what is under way is cut. */
+  answerAfter(ms: number | null): Promise<void>
+  /** Whether it refuses connections. */
+  setDown(down: boolean): Promise<void>
   stop(): Promise<void>
 }
 
-export async function startReceiver({ stage }: CaseContext): Promise<Receiver> {
+/** One that answers at once. */
+export async function startReceiver({ stage }: CaseContext, portCount = 1): Promise<Receiver> {
   const child = await startChild('scripts/bench/children/receiver.ts', { guard: stage.guard })
   const ask = <Answer>(message: ReceiverMessage) => child.ask<Answer>(message, 30_000)
-  const port = await ask<number>('port')
+  const ports = await ask<number[]>({ listen: portCount })
   return {
     pid: child.pid,
-    url: `http://127.0.0.1:${port}/hook`,
+    url: `http://127.0.0.1:${ports[0]}/hook`,
+    ports,
+    urls: (count) =>
+      Array.from({ length: count }, (_, n) => `http://127.0.0.1:${ports[n % ports.length]}/hook/${n}`),
     take: () => ask<Receipt[]>('take'),
+    count: () => ask<number>('count'),
+    answerAfter: (answerAfterMs) => ask({ answerAfterMs }),
+    setDown: (down) => ask({ down }),
     stop: () => child.stop(),
   }
 }
 
-/** The service as one dispatcher process on the database, that has fallen asleep. */
+/** Settings with which the limit of an endpoint is the default, and not that of the whole dispatcher. */
+export const defaultLimits = { MAX_IN_FLIGHT_PER_ENDPOINT: '16' }
+
+/**
+ * The service as one dispatcher process on the database, that has fallen asleep.
+ * @param settings variables of its environment that are not as in `drain`
+ */
 export async function startDispatcher(
   context: CaseContext,
   databaseUrl: string,
   db: pg.Client,
+  settings: Record<string, string> = {},
 ): Promise<Child> {
   const { profile } = context.options
   const child = await startChild('src/main.ts', {
@@ -47,6 +71,7 @@ export async function startDispatcher(
       ADDRESS_POLICY: 'loopback',
       MAX_IN_FLIGHT: String(IN_FLIGHT),
       MAX_IN_FLIGHT_PER_ENDPOINT: String(IN_FLIGHT),
+      ...settings,
     },
   })
   await until(child, 30_000, 'the dispatcher sleeps', () => isAsleep(db))
@@ -73,7 +98,8 @@ export function untilSettled(dispatcher: Child, db: pg.Client, timeoutMs: number
   })
 }
 
-async function until(
+/** Looks ten times a second. */
+export async function until(
   child: Child,
   timeoutMs: number,
   what: string,

@@ -12,8 +12,8 @@ import { describeMachine, type Machine } from './machine.ts'
 export interface Stage {
   guard: Guard
   machine: Machine
-  /** A migrated database that nobody has used. */
-  createDatabase(name: string): Promise<string>
+  /** A migrated database that nobody has used, or a copy of another one of this stage, which nobody is connected to. */
+  createDatabase(name: string, copyOf?: string): Promise<string>
   /** Processor time of the whole server; see cpuMicroseconds. */
   postgresCpu(): number | null
   stop(): Promise<void>
@@ -31,9 +31,10 @@ export async function startStage(lifetimeMs: number): Promise<Stage> {
   return {
     guard,
     machine: await describeMachine(admin),
-    async createDatabase(name) {
-      const identifier = `bench_${name.replace(/\W/g, '_')}`
-      await admin.query(`create database ${identifier} template template0`)
+    async createDatabase(name, copyOf) {
+      const identifier = identify(name)
+      const template = copyOf === undefined ? 'template0' : identify(copyOf)
+      await admin.query(`create database ${identifier} template ${template} strategy file_copy`)
       const url = new URL(cluster.url)
       url.pathname = `/${identifier}`
       await migrateToLatest(url.href)
@@ -46,6 +47,10 @@ export async function startStage(lifetimeMs: number): Promise<Stage> {
       await guard.forget(cluster.pid)
     },
   }
+}
+
+function identify(name: string): string {
+  return `bench_${name.replace(/\W/g, '_')}`
 }
 
 export async function connect(connectionString: string): Promise<pg.Client> {

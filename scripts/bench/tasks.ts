@@ -3,6 +3,17 @@ import type { Receipt } from './children/receiver.ts'
 
 /** Inserts a ticket whose webhook goes to `url`, with `count` running tasks `<ticket>/1` and so on. */
 export async function seedTasks(db: pg.Client, ticket: string, url: string, count: number): Promise<void> {
+  await insertTasks(db, ticket, url, count)
+  await tidy(db)
+}
+
+/** The start of a measurement: statistics are fresh, and no checkpoint is due. */
+export async function tidy(db: pg.Client): Promise<void> {
+  await db.query('vacuum analyze')
+  await db.query('checkpoint')
+}
+
+export async function insertTasks(db: pg.Client, ticket: string, url: string, count: number): Promise<void> {
   await db.query('insert into projects (id, name, webhook_url) values ($1, $1, $2)', [ticket, url])
   await db.query('insert into tickets (id, project_id, title) values ($1, $1, $1)', [ticket])
   await db.query(
@@ -10,8 +21,6 @@ export async function seedTasks(db: pg.Client, ticket: string, url: string, coun
      select $1 || '/' || n, $1, 'a task', 'running', now() from generate_series(1, $2::integer) n`,
     [ticket, count],
   )
-  await db.query('vacuum analyze')
-  await db.query('checkpoint')
 }
 
 /** Completes tasks as an orchestrator does; give it the WHERE. */
@@ -35,19 +44,19 @@ export interface Delivered {
 }
 
 /**
- * Matches what is recorded of a ticket's tasks with what the receiver got.
+ * Matches what is recorded of the tasks of a ticket, or of several, with what the receiver got.
  * @throws where an event of the `count` tasks is missing, came twice, or is not recorded as delivered by one attempt
  */
 export async function deliveredOnce(
   db: pg.Client,
-  ticket: string,
+  tickets: string | string[],
   count: number,
   receipts: Receipt[],
 ): Promise<Delivered[]> {
   const { rows } = await db.query<EventRow>(
     `select event_id, task_id, state, attempts, extract(epoch from settled_at)::float8 * 1000 as settled_ms
-     from webhook_events where ticket_id = $1`,
-    [ticket],
+     from webhook_events where ticket_id = any($1)`,
+    [[tickets].flat()],
   )
   const times = new Map(receipts)
   const problems = [

@@ -12,7 +12,11 @@ export interface Mutant {
 }
 
 const claim = 'tests/dispatch/claim.test.ts'
+const caps = 'tests/dispatch/caps.test.ts'
 const dispatcher = 'tests/dispatch/dispatcher.test.ts'
+const breaker = 'tests/dispatch/breaker.test.ts'
+const recovery = 'tests/dispatch/recovery.test.ts'
+const guard = 'tests/delivery/address-guard.test.ts'
 const settler = 'tests/dispatch/settler.test.ts'
 const processes = 'tests/faults/process.test.ts'
 const database = 'tests/faults/database.test.ts'
@@ -31,45 +35,53 @@ export const mutants: Mutant[] = [
   {
     name: 'no fence where an event is kept for later',
     file: 'src/dispatch/settle.ts',
-    search: `where o.id = s.id and o.lease_token = s.token and s.kind in ('retry'`,
-    replace: `where o.id = s.id and s.kind in ('retry'`,
+    search: `where o.id = s.id and o.lease_token = s.token and s.kind not in`,
+    replace: `where o.id = s.id and s.kind not in`,
     test: [
       processes,
       'SIGSTOP past the lease, then SIGCONT: the late settle changes nothing of what another holds by then',
     ],
   },
   {
-    name: 'the claim locks nothing',
-    file: 'src/dispatch/claim.ts',
-    search: 'for update of webhook_outbox skip locked',
-    replace: '',
-    test: [claim, 'eight dispatchers that claim at once get each row once'],
+    name: 'the claim does not lock the endpoints whose deliveries it counts',
+    file: 'db/migrations/0007_endpoints.ts',
+    search: `          order by e.id
+          for update
+        ),`,
+    replace: `          order by e.id
+        ),`,
+    test: [caps, 'eight dispatchers together never have more in flight to an endpoint than it may have'],
   },
   {
     name: 'the claim waits for locked rows (no SKIP LOCKED)',
-    file: 'src/dispatch/claim.ts',
-    search: 'for update of webhook_outbox skip locked',
-    replace: 'for update of webhook_outbox',
+    file: 'db/migrations/0007_endpoints.ts',
+    search: `for update skip locked
+            ) o
+          limit max_rows`,
+    replace: `for update
+            ) o
+          limit max_rows`,
     test: [claim, 'a row that another transaction has locked does not hold up the claim of the others'],
   },
   {
     name: 'settled before the POST',
     file: 'src/dispatch/deliver.ts',
-    search: 'const exchange = await sender.send({ url, eventId, attempt, payload }, signal)',
-    replace: `void sender.send({ url, eventId, attempt, payload }, signal)
+    search:
+      'const exchange = await sender.send({ url, eventId, attempt, payload, timeoutMs, headers }, signal)',
+    replace: `void sender.send({ url, eventId, attempt, payload, timeoutMs, headers }, signal)
   const exchange: Exchange = { kind: 'answered', status: 200, response: '', retryAfter: null, location: null, startedAt: new Date(), durationMs: 0 }`,
     test: [processes, 'kill -9 mid-POST: its work is redelivered within LEASE + 2 s'],
   },
   {
     name: 'the attempt is not counted before the POST',
-    file: 'src/dispatch/claim.ts',
+    file: 'db/migrations/0007_endpoints.ts',
     search: 'attempts = least(o.attempts, 2147483646) + 1',
     replace: 'attempts = o.attempts',
     test: [claim, 'a claim counts the attempt and leases the row'],
   },
   {
     name: 'counts that plain SQL made too large fail the claim of everybody',
-    file: 'src/dispatch/claim.ts',
+    file: 'db/migrations/0007_endpoints.ts',
     search: 'attempts = least(o.attempts, 2147483646) + 1',
     replace: 'attempts = o.attempts + 1',
     test: [
@@ -80,8 +92,8 @@ export const mutants: Mutant[] = [
   {
     name: 'no poll',
     file: 'src/dispatch/dispatcher.ts',
-    search: 'const untilPoll = this.#options.pollIntervalMs - (performance.now() - start)',
-    replace: 'const untilPoll = 3_600_000 + start - start',
+    search: 'const untilPoll = this.#options.pollIntervalMs - (now - start)',
+    replace: 'const untilPoll = 3_600_000 + now - now + start - start',
     test: [dispatcher, 'without any notification the poll delivers'],
   },
   {
@@ -94,15 +106,15 @@ export const mutants: Mutant[] = [
   {
     name: 'sends under a lease that is over',
     file: 'src/dispatch/deliver.ts',
-    search: 'if (options.stopping || performance.now() > options.sendBefore)',
+    search: 'if (options.stopping || performance.now() > sendBefore)',
     replace: 'if (options.stopping)',
     test: [processes, 'an event loop that is blocked past the lease before the POST sends nothing late'],
   },
   {
     name: 'the lease is a twentieth of what it should be',
-    file: 'src/dispatch/claim.ts',
-    search: `lease_until = now() + $2::float8 * interval '1 ms'`,
-    replace: `lease_until = now() + $2::float8 * interval '0.05 ms'`,
+    file: 'db/migrations/0007_endpoints.ts',
+    search: `lease_until = now() + lease_ms * interval '1 ms'`,
+    replace: `lease_until = now() + lease_ms * interval '0.05 ms'`,
     test: [processes, 'two dispatchers, one of them an hour ahead, take nothing from each other'],
   },
   {
@@ -220,30 +232,30 @@ export const mutants: Mutant[] = [
   },
   {
     name: 'a lease that expires is never claimed again',
-    file: 'src/dispatch/claim.ts',
-    search: 'where coalesce(lease_until, next_attempt_at) <= now()\n    order by',
-    replace: `where state = 'pending' and coalesce(lease_until, next_attempt_at) <= now()\n    order by`,
+    file: 'src/dispatch/reclaim.ts',
+    search: `where state = 'delivering' and coalesce(lease_until, next_attempt_at) <= now()`,
+    replace: `where state = 'delivering' and lease_until is null and next_attempt_at <= now()`,
     test: [claim, 'a delivery whose lease expired is claimed again, and its attempt is recorded as lost'],
   },
   {
     name: 'leases that expire use up no attempts',
-    file: 'src/dispatch/claim.ts',
-    search: 'expired and tries >= $3::integer as spent',
+    file: 'src/dispatch/reclaim.ts',
+    search: 'begun and tries >= allowed as spent',
     replace: 'false as spent',
     test: [claim, 'a row whose last attempt was lost ends as dead at the next claim'],
   },
   {
     name: 'an attempt that was lost is not recorded',
-    file: 'src/dispatch/claim.ts',
-    search: 'from due where expired\n  ),',
-    replace: 'from due where expired and id < 0\n  ),',
+    file: 'src/dispatch/reclaim.ts',
+    search: 'from expired where begun\n  ),',
+    replace: 'from expired where begun and id < 0\n  ),',
     test: [claim, 'a delivery whose lease expired is claimed again, and its attempt is recorded as lost'],
   },
   {
     name: 'what was lost together stays together',
-    file: 'src/dispatch/claim.ts',
-    search: 'and tries < $3::integer as put_off',
-    replace: 'and tries < 0 as put_off',
+    file: 'src/dispatch/reclaim.ts',
+    search: 'begun and tries >= least(2, allowed - 1) as doubtful',
+    replace: 'false as doubtful',
     test: [claim, 'rows that were lost together twice come back one by one, within a lease'],
   },
   {
@@ -263,8 +275,93 @@ export const mutants: Mutant[] = [
   {
     name: 'what is due and locked is asked for without a pause',
     file: 'src/dispatch/dispatcher.ts',
-    search: 'nextDue > 0 ? nextDue : SETTLING_POLL_MS',
-    replace: 'nextDue',
+    search: 'Math.max(this.#claimer.nextDueAt - now, BUSY_POLL_MS)',
+    replace: '0',
     test: [dispatcher, 'a due row that somebody has locked is waited for, without a hot loop'],
+  },
+  {
+    name: 'one endpoint may have all slots of a dispatcher',
+    file: 'db/migrations/0007_endpoints.ts',
+    search: 'greatest(max_held / greatest(count(*) over (), held_endpoints), 4)',
+    replace: 'greatest(max_held, greatest(count(*) over (), held_endpoints), 4)',
+    test: [caps, 'where half of many endpoints begin to hang, all at once, the others go on'],
+  },
+  {
+    name: 'slow endpoints may hold all slots',
+    file: 'src/dispatch/claimer.ts',
+    search: 'Math.ceil(maxInFlight / 2) - slow',
+    replace: 'maxInFlight - slow + slow',
+    test: [
+      caps,
+      'twelve receivers that hang, unknown before, hold half of the slots at most, and the others flow',
+    ],
+  },
+  {
+    name: 'a breaker that never opens',
+    file: 'src/dispatch/settle.ts',
+    search: `when l.breaker = 'closed' and l.in_row >= 10 and`,
+    replace: `when l.breaker = 'closed' and l.in_row >= 1000000 and`,
+    test: [breaker, '500 is a failure: the tenth opens the breaker, the ninth does not'],
+  },
+  {
+    name: 'a probe that fails uses up an attempt',
+    file: 'src/dispatch/settle.ts',
+    search: `(s.kind in ('handed-back', 'probe-failed'))::integer`,
+    replace: `(s.kind in ('handed-back'))::integer`,
+    test: [
+      breaker,
+      'a probe that fails gives its attempt back, and is on record: the retry schedule is left whole',
+    ],
+  },
+  {
+    name: 'an endpoint that returns is flooded',
+    file: 'src/dispatch/settle.ts',
+    search: `when j.breaker <> 'closed' and j.judgement = 'closed' then 1`,
+    replace: `when j.breaker <> 'closed' and j.judgement = 'closed' then 1000`,
+    test: [
+      breaker,
+      'what waited goes out in order of age and at a growing pace: 1, 2, 4 … at once, as the slots say',
+    ],
+  },
+  {
+    name: 'a 2xx brings nothing back from the dead',
+    file: 'src/dispatch/settle.ts',
+    search: 'recover_rest = j.recover_rest or j.succeeded and (j.owes_dead or j.more_dead)',
+    replace: 'recover_rest = j.recover_rest',
+    test: [recovery, 'the first 2xx to any event brings the rest, in order of age and once each'],
+  },
+  {
+    name: 'a 410 does not pause',
+    file: 'src/dispatch/deliver.ts',
+    search: 'pause: verdict.pauseEndpoint === true',
+    replace: 'pause: verdict.pauseEndpoint === undefined && false',
+    test: [
+      'tests/dispatch/pause.test.ts',
+      'an answer of 410 pauses the endpoint: its event is dead, what else is owed waits and nothing is dropped',
+    ],
+  },
+  {
+    name: 'what is in flight is moved to another URL',
+    file: 'db/migrations/0008_moved_urls.ts',
+    search: `where o.ticket_id = (changed).id and o.state = 'pending'`,
+    replace: `where o.ticket_id = (changed).id and o.state <> ''`,
+    test: [
+      'tests/dispatch/moved-urls.test.ts',
+      'what is in flight is left to its attempt where the URL of tickets changes',
+    ],
+  },
+  {
+    name: 'only the first address of a name is checked',
+    file: 'src/delivery/open-socket.ts',
+    search: 'for (const { address, family } of addresses) {',
+    replace: 'for (const { address, family } of addresses.slice(0, 1)) {',
+    test: [guard, 'a name that resolves to a forbidden address is refused, alone and among allowed ones'],
+  },
+  {
+    name: 'what is owed too long is kept',
+    file: 'src/dispatch/expire.ts',
+    search: `where state = 'pending' and id in (select id from candidate where`,
+    replace: `where state = '' and id in (select id from candidate where`,
+    test: ['tests/dispatch/expiry.test.ts', 'what is owed for 14 days 1 second is discarded as expired'],
   },
 ]

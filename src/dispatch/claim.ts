@@ -1,5 +1,4 @@
 import type pg from 'pg'
-import { eventColumns } from './event-columns.ts'
 
 /** A delivery that this dispatcher holds under a lease. */
 export interface Claimed {
@@ -7,6 +6,7 @@ export interface Claimed {
   id: string
   eventId: string
   eventType: string
+  endpointId: string
   url: string
   /** JSON text: the exact bytes to send. */
   payload: string
@@ -14,111 +14,147 @@ export interface Claimed {
   attempt: number
   /** Attempts before this one that the retry schedule does not count. */
   attemptsBefore: number
+  /** It is not retried: see webhook_outbox.once. */
+  once: boolean
+  /** It tries an endpoint whose breaker is open. */
+  probe: boolean
+  /** Its endpoint is slow, or has not answered yet. */
+  slow: boolean
+  /** The endpoint's own, instead of the configuration's; null where it has none. */
+  settings: EndpointSettings | null
   leaseToken: string
   /** `performance.now()` before the claim was sent: the lease ends no earlier than `leaseMs` after it. */
   claimedAt: number
 }
 
+/** Null: the configuration's. */
+export interface EndpointSettings {
+  retry_schedule_ms: number[] | null
+  timeout_ms: number | null
+  headers: Record<string, string> | null
+}
+
 export interface ClaimOptions {
   limit: number
   leaseMs: number
-  /** The first try and its retries. */
-  maxAttempts: number
+  /** Deliveries that this dispatcher may hold: each endpoint gets a share of them at most. */
+  maxInFlight: number
+  /** How many of them it holds now, by endpoint; null where no share can be at its limit. */
+  held: Record<string, number> | null
+  /** Deliveries in flight to one endpoint, over all dispatchers. */
+  perEndpoint: number
+  /** How many of them may go to slow endpoints. */
+  slowBudget: number
+  /** Endpoints that count as slow besides, because they hang now. */
+  hanging: string[]
+  /** Endpoints of which more was due than the last claim could take. */
+  hot: string[]
+  /** Endpoints that this claim looks at: the ring goes on where it stopped. */
+  visits: number
+  /** Where the last claim ended in the ring of endpoints; `ringStart` at first. */
+  after: string
 }
 
+export interface Claim {
+  claimed: Claimed[]
+  /** For the next claim's `after`. */
+  after: string
+  /** When the first of what waits is due, as far as this claim looked; null where nothing waits. */
+  nextDueInMs: number | null
+  /** Endpoints that got as much as they may have in flight: more of it may be due. */
+  hot: string[]
+  /** Some endpoint has as much in flight as it may: more of it may be due. */
+  limited: boolean
+}
+
+export const ringStart = '00000000-0000-0000-0000-000000000000'
+
 interface Row {
-  id: string
+  id: string | null
   event_id: string
   event_type: string
+  endpoint_id: string
   url: string
   payload: string
   attempts: number
   attempts_before: number
+  once: boolean
+  probe: boolean
+  slow: boolean
+  settings: EndpointSettings | null
+  quota: number
   lease_token: string
+  next_after: string
+  next_due_in_ms: number | null
+  crowded: boolean | null
 }
 
 /**
- * Takes up to `limit` due rows, oldest due first.
- *
- * Due is what waits for a time that has come, or was leased by a dispatcher that let the lease expire: one
- * expression, one range of webhook_outbox_due_idx. The attempt counts now, so that a row that kills its dispatcher
- * ends as dead instead of killing every dispatcher for ever: an expired lease without attempts left is settled as
- * dead here. What became of the attempt under an expired lease is not known; it is recorded as lost.
- *
- * Rows that were in flight together expire together. Where one of them kills its dispatcher they would be lost together again
- * and again, until all are dead. So what is lost for the second time, or has one attempt left, waits a random part of a
- * lease instead of being taken: the others then go out while the one that kills is under its lease.
+ * Takes up to `limit` due rows: from endpoint to endpoint as a ring, oldest due first at each, and as many as the
+ * endpoint may have in flight (see 0007_endpoints). The attempt counts now, before the POST, so that a row that kills its
+ * dispatcher ends as dead instead of killing every dispatcher for ever (see reclaim.ts).
  */
-export async function claim(db: pg.Pool | pg.PoolClient, options: ClaimOptions): Promise<Claimed[]> {
+export async function claim(db: pg.Pool | pg.PoolClient, options: ClaimOptions): Promise<Claim> {
   const claimedAt = performance.now()
-  const { rows } = await db.query<Row>(claimSql, [options.limit, options.leaseMs, options.maxAttempts])
-  return rows.map((row) => ({
-    id: row.id,
+  const { limit, leaseMs, maxInFlight, perEndpoint, slowBudget, held, hanging, hot, after, visits } = options
+  const values = [
+    limit,
+    leaseMs,
+    maxInFlight,
+    perEndpoint,
+    slowBudget,
+    held && JSON.stringify(held),
+    hanging,
+    hot,
+    after,
+    visits,
+  ]
+  const { rows } = await db.query<Row>(claimSql, values)
+  const summary = rows.at(-1)!
+  const taken = rows.slice(0, -1)
+  const reached = reachedQuota(taken)
+  return {
+    claimed: taken.map((row) => toClaimed(row, claimedAt)),
+    after: summary.next_after,
+    nextDueInMs: summary.next_due_in_ms,
+    hot: reached,
+    limited: taken.length === limit || summary.crowded === true || reached.length > 0,
+  }
+}
+
+const claimSql = `
+  select id, event_id, event_type, endpoint_id, url, payload, attempts, attempts_before, once, probe, slow, settings, quota, lease_token,
+    next_after, crowded,
+    -- Epochs are subtracted, because before PostgreSQL 17 there is no interval to an infinite time.
+    ((extract(epoch from next_due_at) - extract(epoch from clock_timestamp())) * 1000)::float8 as next_due_in_ms
+  from webhook_claim($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+
+function toClaimed(row: Row, claimedAt: number): Claimed {
+  return {
+    id: row.id!,
     eventId: row.event_id,
     eventType: row.event_type,
+    endpointId: row.endpoint_id,
     url: row.url,
     payload: row.payload,
     attempt: row.attempts,
     attemptsBefore: row.attempts_before,
+    once: row.once,
+    probe: row.probe,
+    slow: row.slow,
+    settings: row.settings,
     leaseToken: row.lease_token,
     claimedAt,
-  }))
+  }
 }
 
-// Statement time (now()), and not clock_timestamp(), because an index condition must not be volatile.
-const claimSql = `
-  with due as materialized (
-    select id, event_id, attempts, lease_until, expired, expired and tries >= $3::integer as spent,
-      expired and tries >= least(2, $3::integer - 1) and tries < $3::integer as put_off
-    from webhook_outbox, lateral (
-      -- bigint, because plain SQL may put any integer there, and one row must not fail everybody's claim.
-      select state = 'delivering' and attempts > 0 and lease_until is not null as expired,
-        attempts::bigint - attempts_before as tries
-    ) lease
-    where coalesce(lease_until, next_attempt_at) <= now()
-    order by coalesce(lease_until, next_attempt_at), id
-    limit $1::integer
-    for update of webhook_outbox skip locked
-  ),
-  lost as (
-    insert into webhook_attempts (event_id, attempt, started_at, error)
-    select event_id, attempts, lease_until - $2::float8 * interval '1 ms',
-      'lost: the dispatcher died or stalled before it recorded what came of it'
-    from due where expired
-  ),
-  buried as (
-    delete from webhook_outbox o using due where o.id = due.id and due.spent
-    returning o.*
-  ),
-  dead as (
-    insert into webhook_history (${eventColumns}, outcome, attempts, last_status, last_error, created_at)
-    select ${eventColumns}, 'dead', attempts, last_status,
-      'the dispatcher died or stalled during the last attempt', created_at
-    from buried
-  ),
-  put_off as (
-    update webhook_outbox o
-    set state = 'pending', lease_token = null, lease_until = null,
-      next_attempt_at = now() + random() * $2::float8 * interval '1 ms',
-      last_status = null, last_error = 'lost: the dispatcher died or stalled before it recorded what came of it'
-    from due where o.id = due.id and due.put_off
-  )
-  update webhook_outbox o
-  set state = 'delivering', attempts = least(o.attempts, 2147483646) + 1, lease_token = gen_random_uuid(),
-    lease_until = now() + $2::float8 * interval '1 ms'
-  from due
-  where o.id = due.id and not due.spent and not due.put_off
-  returning o.id, o.event_id, o.event_type, o.url, o.payload, o.attempts, o.attempts_before, o.lease_token`
-
-/**
- * Milliseconds until the first row is due, by the clock of the database: zero or less where one is due already, because its
- * time came after the last claim or somebody else holds its lock; null where nothing is owed.
- */
-export async function untilNextDue(db: pg.Pool): Promise<number | null> {
-  const { rows } = await db.query<{ ms: number | null }>(
-    // Epochs are subtracted, because before PostgreSQL 17 there is no interval to an infinite time.
-    `select ((extract(epoch from min(coalesce(lease_until, next_attempt_at))) - extract(epoch from clock_timestamp())) * 1000)::float8 as ms
-     from webhook_outbox`,
-  )
-  return rows[0]?.ms ?? null
+function reachedQuota(rows: Row[]): string[] {
+  const counts = new Map<string, number>()
+  const reached: string[] = []
+  for (const { endpoint_id, quota } of rows) {
+    const count = (counts.get(endpoint_id) ?? 0) + 1
+    if (count === quota) reached.push(endpoint_id)
+    counts.set(endpoint_id, count)
+  }
+  return reached
 }

@@ -7,12 +7,17 @@ import type { Claimed } from './claim.ts'
 import { nextWaitMs } from './retry-schedule.ts'
 import type { Attempt, Settlement } from './settle.ts'
 
+/** What a lease has beyond the deadline of an exchange, at least. */
+const LEASE_MARGIN_MS = 2_000
+
 export interface DeliverOptions {
   sender: Sender
   log: Log
+  /** Milliseconds before each retry, where the endpoint has no schedule of its own. */
   schedule: readonly number[]
-  /** `performance.now()` after which too little of the lease is left for a whole exchange. */
-  sendBefore: number
+  leaseMs: number
+  /** The deadline of an exchange, where the endpoint has none of its own. */
+  timeoutMs: number
   /** Aborted when the grace of a shutdown is over. */
   signal: AbortSignal
   /** Nothing new is sent once a shutdown has begun. */
@@ -22,13 +27,23 @@ export interface DeliverOptions {
 /** Makes one attempt and logs it; says what is to be recorded. Never rejects. */
 export async function deliver(claimed: Claimed, options: DeliverOptions): Promise<Settlement> {
   const { sender, log, signal } = options
-  // An event loop that was blocked must not send under a lease that another may have taken meanwhile.
-  if (options.stopping || performance.now() > options.sendBefore) return { claimed, kind: 'released' }
+  const timeoutMs = timeoutOf(claimed, options)
+  // An event loop that was blocked must not send under a lease that another may have taken meanwhile. What the lease has
+  // beyond a whole exchange is for the way to the send, and for the settling, by halves.
+  const sendBefore = claimed.claimedAt + (options.leaseMs - timeoutMs) / 2
+  if (options.stopping || performance.now() > sendBefore) return { claimed, kind: 'released' }
   const { url, eventId, attempt, payload } = claimed
-  const exchange = await sender.send({ url, eventId, attempt, payload }, signal)
+  const headers = claimed.settings?.headers ?? undefined
+  const exchange = await sender.send({ url, eventId, attempt, payload, timeoutMs, headers }, signal)
   const settlement = decide(claimed, exchange, options)
   logAttempt(log, settlement)
   return settlement
+}
+
+/** An endpoint's own deadline must leave the lease its two seconds, whatever SQL has set. */
+function timeoutOf({ settings }: Claimed, { leaseMs, timeoutMs }: DeliverOptions): number {
+  const own = settings?.timeout_ms ?? null
+  return own === null ? timeoutMs : Math.min(own, Math.max(timeoutMs, leaseMs - LEASE_MARGIN_MS))
 }
 
 function decide(claimed: Claimed, exchange: Exchange, options: DeliverOptions): Settlement {
@@ -45,17 +60,20 @@ function decide(claimed: Claimed, exchange: Exchange, options: DeliverOptions): 
   if (!answered && options.signal.aborted) return { claimed, kind: 'handed-back', ...attempt }
   switch (verdict.kind) {
     case 'delivered':
+      return { claimed, kind: 'delivered', ...attempt }
     case 'dead':
-      return { claimed, kind: verdict.kind, ...attempt }
+      return { claimed, kind: 'dead', recoverable: false, pause: verdict.pauseEndpoint === true, ...attempt }
     case 'retry': {
+      // What was brought back from the dead has its one try, and is dead again until the next.
+      if (claimed.probe && !claimed.once) return { claimed, kind: 'probe-failed', ...attempt }
       const waitMs = nextWaitMs({
-        schedule: options.schedule,
+        schedule: claimed.once ? [] : (claimed.settings?.retry_schedule_ms ?? options.schedule),
         attempt: claimed.attempt - claimed.attemptsBefore,
         waitAtLeastMs: verdict.waitAtLeastMs,
         random: Math.random(),
       })
       return waitMs === null
-        ? { claimed, kind: 'dead', ...attempt }
+        ? { claimed, kind: 'dead', recoverable: true, pause: false, ...attempt }
         : { claimed, kind: 'retry', waitMs, ...attempt }
     }
     default:

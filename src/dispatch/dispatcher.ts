@@ -1,9 +1,13 @@
 import type pg from 'pg'
 import type { Sender } from '../delivery/send.ts'
 import type { Log } from '../observe/log.ts'
-import { claim, type Claimed, untilNextDue } from './claim.ts'
+import type { Claimed } from './claim.ts'
+import { Claimer } from './claimer.ts'
 import { deliver } from './deliver.ts'
+import { InFlight, SLOW_MS } from './in-flight.ts'
 import { Listener } from './listener.ts'
+import { Loop } from './loop.ts'
+import { reclaimExpired } from './reclaim.ts'
 import { Settler } from './settler.ts'
 import { SleepLock } from './sleep-lock.ts'
 import { Waker } from './waker.ts'
@@ -29,6 +33,8 @@ export interface DispatcherOptions {
   retrySchedule: readonly number[]
   /** Deliveries claimed and not settled yet, at most. */
   maxInFlight: number
+  /** Deliveries in flight to one endpoint, over all dispatchers, at most. */
+  maxInFlightPerEndpoint: number
   leaseMs: number
   /** The deadline of one exchange. */
   deliveryTimeoutMs: number
@@ -45,12 +51,14 @@ const SETTLING_POLL_MS = 20
 /** Sleep locks are asked for at most this often. */
 const IDLE_AFTER_MS = 50
 const NOTIFY_OTHERS_EVERY_MS = 250
+const RECLAIM_EVERY_MS = 500
 /** A day: Node runs a timer of more than 24 at once. */
 const LONGEST_GRACE_MS = 86_400_000
 const LONGEST_LOCK_TIMEOUT_MS = 5_000
 
 export class Dispatcher {
   readonly #options: DispatcherOptions
+  readonly #claimer: Claimer
   readonly #settler: Settler
   readonly #sleepLock: SleepLock
   readonly #listener: Listener
@@ -58,7 +66,8 @@ export class Dispatcher {
   readonly #abort = new AbortController()
   /** Claims of a few rows each cost more than they bring: a quarter of the slots is worth a claim. */
   readonly #claimFrom: number
-  #inFlight = 0
+  readonly #reclaimer: Loop
+  readonly #inFlight = new InFlight()
   #running: Promise<void> | undefined
   #stopping = false
   #lastBusyAt = 0
@@ -67,11 +76,32 @@ export class Dispatcher {
   constructor(options: DispatcherOptions) {
     this.#options = options
     this.#claimFrom = Math.ceil(options.maxInFlight / 4)
-    this.#settler = new Settler({ db: options.db, log: options.log })
+    this.#claimer = new Claimer({
+      db: options.db,
+      leaseMs: options.leaseMs,
+      maxInFlight: options.maxInFlight,
+      perEndpoint: options.maxInFlightPerEndpoint,
+    })
+    this.#settler = new Settler({
+      db: options.db,
+      log: options.log,
+      perEndpoint: options.maxInFlightPerEndpoint,
+      onTurn: () => this.#waker.wake(),
+    })
     this.#sleepLock = new SleepLock({
       url: options.listenUrl,
       log: options.log,
       timeoutMs: Math.min(options.pollIntervalMs / 2, LONGEST_LOCK_TIMEOUT_MS),
+    })
+    this.#reclaimer = new Loop({
+      name: 'the reclaiming of expired leases',
+      intervalMs: RECLAIM_EVERY_MS,
+      log: options.log,
+      run: async () => {
+        const { db, leaseMs, retrySchedule } = options
+        if ((await reclaimExpired(db, { leaseMs, maxAttempts: retrySchedule.length + 1 })) > 0)
+          this.#waker.wake()
+      },
     })
     this.#listener = new Listener({
       url: options.listenUrl,
@@ -83,6 +113,7 @@ export class Dispatcher {
   start(): void {
     if (this.#running !== undefined || this.#stopping) return
     this.#listener.start()
+    this.#reclaimer.start()
     this.#running = this.#run()
   }
 
@@ -94,13 +125,14 @@ export class Dispatcher {
     this.#stopping = true
     this.#waker.wake()
     await this.#running
-    await Promise.all([this.#listener.stop(), this.#finish()])
+    await Promise.all([this.#listener.stop(), this.#reclaimer.stop(), this.#finish()])
     await this.#sleepLock.close()
   }
 
   /** Claims once and delivers what was due; returns how many that were when all are settled. */
   async runOnce(): Promise<number> {
-    const claimed = await this.#claim(this.#options.maxInFlight - this.#inFlight)
+    await this.#reclaimer.runOnce()
+    const claimed = await this.#claim(this.#options.maxInFlight - this.#inFlight.size)
     await Promise.all(claimed.map((delivery) => this.#deliver(delivery)))
     return claimed.length
   }
@@ -120,7 +152,7 @@ export class Dispatcher {
   }
 
   async #step(): Promise<void> {
-    const free = this.#options.maxInFlight - this.#inFlight
+    const free = this.#options.maxInFlight - this.#inFlight.size
     if (free < this.#claimFrom) {
       await this.#waker.wait(this.#options.pollIntervalMs)
       return
@@ -139,35 +171,36 @@ export class Dispatcher {
   async #rest(): Promise<void> {
     const start = performance.now()
     if (start - this.#lastBusyAt < IDLE_AFTER_MS) return this.#waker.wait(BUSY_POLL_MS)
+    if (!this.#claimer.roundDone) return
     const state = await this.#sleepLock.tryLock()
     if (state === 'writers') return this.#waker.wait(SETTLING_POLL_MS)
     if (state === 'taken') return // one last look, now that every capture notifies
     // 'followed', 'crowded' or 'unreachable': the poll is the guarantee
-    const nextDue = (await untilNextDue(this.#options.db)) ?? Number.POSITIVE_INFINITY
-    const untilPoll = this.#options.pollIntervalMs - (performance.now() - start)
-    // What is due already, and was not to be had, is locked by somebody who may take long.
-    await this.#waker.wait(Math.min(untilPoll, nextDue > 0 ? nextDue : SETTLING_POLL_MS))
+    const now = performance.now()
+    const untilPoll = this.#options.pollIntervalMs - (now - start)
+    // What is due and was not claimed is locked by somebody, such as an operator's open transaction.
+    await this.#waker.wait(Math.min(untilPoll, Math.max(this.#claimer.nextDueAt - now, BUSY_POLL_MS)))
   }
 
   async #claim(limit: number): Promise<Claimed[]> {
-    const { db, leaseMs, retrySchedule } = this.#options
-    const claimed = await claim(db, { limit, leaseMs, maxAttempts: retrySchedule.length + 1 })
-    this.#inFlight += claimed.length
+    const claimed = await this.#claimer.claim(limit, this.#inFlight.spread())
+    for (const delivery of claimed) this.#inFlight.add(delivery)
     return claimed
   }
 
   async #deliver(claimed: Claimed): Promise<void> {
     const { sender, log, retrySchedule, leaseMs, deliveryTimeoutMs } = this.#options
-    // What the lease has beyond a whole exchange is for the way to the send, and for the settling, by halves.
-    const marginMs = (leaseMs - deliveryTimeoutMs) / 2
     const settlement = await deliver(claimed, {
       sender,
       log,
       schedule: retrySchedule,
-      sendBefore: claimed.claimedAt + leaseMs - deliveryTimeoutMs - marginMs,
+      leaseMs,
+      timeoutMs: deliveryTimeoutMs,
       signal: this.#abort.signal,
       stopping: this.#stopping,
     })
+    const wasSlow = claimed.slow || performance.now() - claimed.claimedAt >= SLOW_MS
+    if (!wasSlow) this.#inFlight.heard(claimed)
     const changed = await this.#settler.settle(settlement)
     if (!changed) {
       log.warn(
@@ -175,10 +208,11 @@ export class Dispatcher {
         'the lease was lost before this outcome could be recorded; the event may be sent again',
       )
     }
-    this.#inFlight--
+    this.#inFlight.delete(claimed)
     if (changed && settlement.kind === 'retry') this.#waker.wakeWithin(settlement.waitMs)
-    // The loop waits for slots only where it ran out of them, and `stop` for the last; no other slot is news.
-    if (this.#inFlight === this.#options.maxInFlight - this.#claimFrom || this.#stopping) this.#waker.wake()
+    // Room is news where the loop ran out of it, be it its own or an endpoint's, and `stop` waits for the last.
+    const roomAgain = this.#inFlight.size === this.#options.maxInFlight - this.#claimFrom
+    if (roomAgain || this.#claimer.limited || wasSlow || claimed.probe || this.#stopping) this.#waker.wake()
   }
 
   async #wakeOthers(): Promise<void> {
@@ -189,7 +223,7 @@ export class Dispatcher {
 
   async #finish(): Promise<void> {
     const drained = async () => {
-      while (this.#inFlight > 0) await this.#waker.wait(this.#options.pollIntervalMs)
+      while (this.#inFlight.size > 0) await this.#waker.wait(this.#options.pollIntervalMs)
     }
     const graceMs = Math.min(this.#options.shutdownGraceMs, LONGEST_GRACE_MS)
     const grace = setTimeout(() => this.#abort.abort(), graceMs)

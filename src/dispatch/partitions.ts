@@ -28,6 +28,7 @@ export function createPartitionKeeper(options: {
         made: number
       }>`select webhook_create_partitions(${daysAhead}) as made`.execute(db)
       if (made.rows[0]!.made > 0) log.info({ partitions: made.rows[0]!.made }, 'made partitions ahead')
+      await forgetIdleEndpoints(db, deadRetentionMs)
       for (
         let dropped: string | null;
         (dropped = await dropExpired(db, retentionMs, deadRetentionMs)) !== null;
@@ -36,6 +37,17 @@ export function createPartitionKeeper(options: {
       }
     },
   })
+}
+
+/** Endpoints to which nothing was sent for the whole retention, and nothing is owed; what an operator set up stays. */
+export async function forgetIdleEndpoints(db: Kysely<Database>, retentionMs: number): Promise<void> {
+  await sql`
+    delete from webhook_endpoints e
+    where used_at < now() - ${retentionMs}::float8 * interval '1 ms' and paused_at is null and in_flight = 0
+      and num_nonnulls(max_in_flight, retry_schedule, timeout, max_owed_age, headers) = 0
+      and not exists (select from webhook_outbox o where o.state = 'pending' and o.endpoint_id = e.id)`.execute(
+    db,
+  )
 }
 
 /** One a transaction: its lock on the parent is held for a moment only. */

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
 import type { Log } from '../observe/log.ts'
-import { settle, type Settlement } from './settle.ts'
+import { urlLabel } from '../delivery/url-label.ts'
+import { type EndpointTurn, settle, type Settlement } from './settle.ts'
 
 /**
  * Batches settlements: while one batch is being written, the next gathers. A lone settlement is written at once.
@@ -14,13 +15,24 @@ export class Settler {
   readonly #db: pg.Pool
   readonly #log: Log
   readonly #batchSize: number
+  readonly #perEndpoint: number
+  readonly #onTurn: () => void
   #waiting: Pending[] = []
   #writing = false
   #abandoned = false
 
-  constructor(options: { db: pg.Pool; log: Log; batchSize?: number }) {
+  constructor(options: {
+    db: pg.Pool
+    log: Log
+    perEndpoint: number
+    /** Some breaker opened or closed: what is owed to its endpoint is due at another time. */
+    onTurn?: () => void
+    batchSize?: number
+  }) {
     this.#db = options.db
     this.#log = options.log
+    this.#perEndpoint = options.perEndpoint
+    this.#onTurn = options.onTurn ?? (() => undefined)
     this.#batchSize = options.batchSize ?? 500
   }
 
@@ -47,13 +59,25 @@ export class Settler {
     }
   }
 
+  #logTurn({ endpointId, url, turn, error }: EndpointTurn): void {
+    const { origin, hash } = urlLabel(url)
+    const line = {
+      endpoint_id: endpointId,
+      url: origin,
+      url_hash: hash,
+      ...(error === null ? {} : { error }),
+    }
+    if (turn === 'closed') this.#log.info(line, turnWords[turn])
+    else this.#log.warn(line, turnWords[turn])
+  }
+
   async #writeBatch(batch: Pending[]): Promise<void> {
     for (let failures = 0; ; failures++) {
       try {
-        const changed = await settle(
-          this.#db,
-          batch.map(({ settlement }) => settlement),
-        )
+        const settlements = batch.map(({ settlement }) => settlement)
+        const { changed, turns } = await settle(this.#db, settlements, { perEndpoint: this.#perEndpoint })
+        for (const turn of turns) this.#logTurn(turn)
+        if (turns.length > 0) this.#onTurn()
         for (const { settlement, resolve } of batch) resolve(changed.has(settlement.claimed.id))
         return
       } catch (error) {
@@ -80,6 +104,12 @@ export class Settler {
     }
   }
 }
+
+const turnWords = {
+  opened: 'an endpoint fails: what is owed to it waits',
+  closed: 'an endpoint answers again',
+  paused: 'an endpoint says that it is gone, and is paused',
+} as const
 
 interface Pending {
   settlement: Settlement

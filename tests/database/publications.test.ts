@@ -3,10 +3,10 @@ import test, { type TestContext } from 'node:test'
 import { connect } from '../../src/database/connection.ts'
 import { migrateToLatest } from '../../src/database/migrate.ts'
 import { sweepStuckAgents } from '../../src/detection/stuck-sweep.ts'
-import { claim } from '../../src/dispatch/claim.ts'
 import { settle } from '../../src/dispatch/settle.ts'
 import { onCleanup } from '../support/cleanup.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { claimDue } from '../support/endpoints.ts'
 import { complete, runningTasks } from '../support/tasks.ts'
 
 /**
@@ -31,13 +31,11 @@ async function live(t: TestContext, db: TestDatabase): Promise<void> {
   assert.equal((await db.query('select from agent_stuck_episodes where ended_at is null')).length, 0)
 
   await complete(db, [task!])
-  const claimed = await claim(db.pool, { limit: 10, leaseMs: 10_000, maxAttempts: 4 })
+  const claimed = await claimDue(db)
   assert.equal(claimed.length, 2)
   const attempt = { startedAt: new Date(), durationMs: 1, status: 200, error: null, response: '' }
-  await settle(
-    db.pool,
-    claimed.map((of) => ({ claimed: of, kind: 'delivered' as const, ...attempt })),
-  )
+  const settlements = claimed.map((of) => ({ claimed: of, kind: 'delivered' as const, ...attempt }))
+  await settle(db.pool, settlements, { perEndpoint: 16 })
   await db.query('delete from webhook_history')
   await db.query('delete from webhook_attempts')
   await db.query(`select webhook_create_partitions(20), webhook_drop_expired_partition('7 days', '30 days')`)

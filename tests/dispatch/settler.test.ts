@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
 import type pg from 'pg'
-import { claim, type Claimed } from '../../src/dispatch/claim.ts'
+import type { Claimed } from '../../src/dispatch/claim.ts'
 import { Settler } from '../../src/dispatch/settler.ts'
 import type { Settlement } from '../../src/dispatch/settle.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { captureLog } from '../support/dispatcher.ts'
+import { claimDue } from '../support/endpoints.ts'
 
 let db: TestDatabase
 
@@ -20,7 +21,11 @@ async function claimed(count: number): Promise<Claimed[]> {
     `insert into webhook_outbox (event_type, entity_type, entity_id, url, payload)
      select 'task.completed', 'task', 't' || n, 'http://127.0.0.1:9/', '{}' from generate_series(1, ${count}) n`,
   )
-  return claim(db.pool, { limit: count, leaseMs: 10_000, maxAttempts: 4 })
+  await db.query(
+    `insert into webhook_endpoints (id, url, slots) select distinct endpoint_id, url, 1000 from webhook_outbox
+     on conflict do nothing`,
+  )
+  return claimDue(db, { limit: count })
 }
 
 const delivered = (of: Claimed, response = 'ok'): Settlement => ({
@@ -49,7 +54,7 @@ const history = () => db.query('select outcome from webhook_history')
 test('what gathers while a batch is being written is written together', async () => {
   const rows = await claimed(100)
   const { pool, calls } = through(() => undefined)
-  const settler = new Settler({ db: pool, log: captureLog().log })
+  const settler = new Settler({ db: pool, log: captureLog().log, perEndpoint: 16 })
   const changed = await Promise.all(rows.map((row) => settler.settle(delivered(row))))
   assert.ok(changed.every(Boolean))
   assert.equal(calls(), 2)
@@ -61,7 +66,7 @@ test('while Postgres is away a settlement waits, and is written once it is back'
   const { pool } = through((call) => {
     if (call <= 4) throw Object.assign(new Error('connection refused'), { code: 'ECONNREFUSED' })
   })
-  const settler = new Settler({ db: pool, log: captureLog().log })
+  const settler = new Settler({ db: pool, log: captureLog().log, perEndpoint: 16 })
   const changed = await Promise.all(rows.map((row) => settler.settle(delivered(row))))
   assert.deepEqual(changed, [true, true, true])
   assert.equal((await history()).length, 3)
@@ -70,7 +75,7 @@ test('while Postgres is away a settlement waits, and is written once it is back'
 test('a settlement whose data is refused keeps none of its batch back', async () => {
   const rows = await claimed(5)
   const { log, lines } = captureLog()
-  const settler = new Settler({ db: db.pool, log })
+  const settler = new Settler({ db: db.pool, log, perEndpoint: 16 })
   const first = settler.settle(delivered(rows[0]!))
   // Gathers behind the first; NUL is what no text of Postgres can hold.
   const rest = rows.slice(1).map((row, i) => settler.settle(delivered(row, i === 1 ? 'a\0b' : 'ok')))
@@ -84,7 +89,7 @@ test('once abandoned, what Postgres does not take is left to its lease', async (
   const { pool } = through(() => {
     throw Object.assign(new Error('connection refused'), { code: 'ECONNREFUSED' })
   })
-  const settler = new Settler({ db: pool, log: captureLog().log })
+  const settler = new Settler({ db: pool, log: captureLog().log, perEndpoint: 16 })
   const changed = settler.settle(delivered(rows[0]!))
   settler.abandon()
   assert.equal(await changed, false)
@@ -100,7 +105,7 @@ test('a settlement that was written, and whose answer was lost, is not written t
     lost = true
     throw Object.assign(new Error('Connection terminated unexpectedly'), {})
   }
-  const settler = new Settler({ db: { query } as unknown as pg.Pool, log: captureLog().log })
+  const settler = new Settler({ db: { query } as unknown as pg.Pool, log: captureLog().log, perEndpoint: 16 })
   await settler.settle(delivered(rows[0]!))
   assert.equal((await history()).length, 1)
   assert.equal((await db.query('select from webhook_attempts')).length, 1)

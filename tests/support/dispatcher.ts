@@ -39,6 +39,7 @@ export function createTestDispatcher(
     log,
     retrySchedule: [50, 100, 150],
     maxInFlight: 64,
+    maxInFlightPerEndpoint: 64,
     leaseMs: 10_000,
     deliveryTimeoutMs,
     pollIntervalMs: 500,

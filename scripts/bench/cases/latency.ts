@@ -1,19 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import pg from 'pg'
+import type pg from 'pg'
 import type { Case, CaseContext } from '../case.ts'
-import { wallMs } from '../clock.ts'
+import { type Commit, commitToReceipt, complete, completeAtRate } from '../commits.ts'
 import type { Measured } from '../report.ts'
 import { isAsleep, startDispatcher, startReceiver, untilSettled } from '../service.ts'
 import { connect } from '../stage.ts'
 import { percentile, seededRandom } from '../statistics.ts'
-import { completeTasks, deliveredOnce, seedTasks } from '../tasks.ts'
-
-/** When one task's COMMIT was sent, and when its answer came. */
-interface Commit {
-  taskId: string
-  sentAt: number
-  answeredAt: number
-}
+import { deliveredOnce, seedTasks } from '../tasks.ts'
 
 /** Commits a completion for each of the tasks 1 to `count` of the ticket, at its own pace. */
 type Writer = (parts: { url: string; db: pg.Client; ticket: string; count: number }) => Promise<Commit[]>
@@ -42,45 +35,16 @@ export const latencyIdle: Case = {
 }
 
 const RATE = 200
-const WRITERS = 8
 
-/** Poisson arrivals: they do not wait for each other, whatever the service does. */
+/** Arrivals do not wait for each other, whatever the service does. */
 export const latency200: Case = {
   name: 'latency-200',
   summary: `the same at ${RATE} events a second, Poisson arrivals`,
   run: (context) =>
-    measure(context, RATE * (context.options.quick ? 2 : 15), async ({ url, ticket, count }) => {
-      const writers = new pg.Pool({ connectionString: url, max: WRITERS, min: WRITERS, idleTimeoutMillis: 0 })
-      const random = seededRandom(2)
-      const commits: Promise<Commit>[] = []
-      let due = performance.now()
-      for (let n = 1; n <= count; n++) {
-        due += (-Math.log(1 - random()) * 1_000) / RATE
-        const early = due - performance.now()
-        if (early >= 1) await sleep(early)
-        commits.push(completeBy(writers, `${ticket}/${n}`))
-      }
-      const done = await Promise.all(commits)
-      await writers.end()
-      return done
+    measure(context, RATE * (context.options.quick ? 2 : 15), ({ url, ticket, count }) => {
+      const taskIds = Array.from({ length: count }, (_, n) => `${ticket}/${n + 1}`)
+      return completeAtRate(url, taskIds, RATE)
     }),
-}
-
-async function completeBy(writers: pg.Pool, taskId: string): Promise<Commit> {
-  const writer = await writers.connect()
-  try {
-    return await complete(writer, taskId)
-  } finally {
-    writer.release()
-  }
-}
-
-async function complete(writer: pg.ClientBase, taskId: string): Promise<Commit> {
-  await writer.query('begin')
-  await writer.query(`${completeTasks} id = $1`, [taskId])
-  const sentAt = wallMs()
-  await writer.query('commit')
-  return { taskId, sentAt, answeredAt: wallMs() }
 }
 
 async function measure(context: CaseContext, count: number, write: Writer): Promise<Measured[]> {
@@ -103,10 +67,7 @@ async function measure(context: CaseContext, count: number, write: Writer): Prom
   await receiver.stop()
   await db.end()
 
-  const receivedAt = new Map(delivered.map((event) => [event.taskId, event.receivedAt]))
-  const fromSent = commits.map((commit) => receivedAt.get(commit.taskId)! - commit.sentAt)
-  if (Math.min(...fromSent) < 0) throw new Error('wrong result: an event arrived before its COMMIT was sent')
-  const fromAnswer = commits.map((commit) => receivedAt.get(commit.taskId)! - commit.answeredAt)
+  const { fromSent, fromAnswer } = commitToReceipt(commits, delivered)
   const row = (measure: string, value: number) => ({ measure, value, unit: 'ms', n: count })
   return [
     row("p50 from COMMIT's answer to receipt", percentile(fromAnswer, 0.5)),

@@ -59,6 +59,7 @@ const dispatcher = new Dispatcher({
   log,
   retrySchedule: config.retrySchedule,
   maxInFlight: config.maxInFlight,
+  maxInFlightPerEndpoint: config.maxInFlight,
   leaseMs: config.leaseMs,
   deliveryTimeoutMs: config.deliveryTimeoutMs,
   pollIntervalMs: config.pollIntervalMs,

@@ -1,0 +1,75 @@
+import type pg from 'pg'
+import { claim, type Claimed, ringStart } from './claim.ts'
+import type { Spread } from './in-flight.ts'
+
+export interface ClaimerOptions {
+  db: pg.Pool | pg.PoolClient
+  leaseMs: number
+  /** Deliveries claimed and not settled yet, at most. */
+  maxInFlight: number
+  /** Deliveries in flight to one endpoint, over all dispatchers, at most. */
+  perEndpoint: number
+}
+
+/** Endpoints that one claim looks at: as many as it may have rows for, and fewer while batches fill without. */
+const FEWEST_VISITS = 64
+const MOST_VISITS = 256
+
+/** Claims batch after batch, round the ring of endpoints. What it remembers only saves work: a new one finds everything too. */
+export class Claimer {
+  readonly #options: ClaimerOptions
+  #after = ringStart
+  /** Endpoints of which the last claim could not take all that was due. */
+  #hot: string[] = []
+  /** The last batch came near its limit. */
+  #full = false
+  #nextDueAt = Number.POSITIVE_INFINITY
+  #limited = false
+
+  constructor(options: ClaimerOptions) {
+    this.#options = options
+  }
+
+  /** Only a whole round says that nothing is due, and when something will be. */
+  get roundDone(): boolean {
+    return this.#after === ringStart
+  }
+
+  /** `performance.now()` at which the first of what waits is due, as far as this round has come. */
+  get nextDueAt(): number {
+    return this.#nextDueAt
+  }
+
+  /** Some endpoint has more due than it may have in flight, on this round: what is settled makes room for it. */
+  get limited(): boolean {
+    return this.#limited
+  }
+
+  /** @param spread what the dispatcher holds now */
+  async claim(limit: number, { held, endpoints, hanging, slow }: Spread): Promise<Claimed[]> {
+    const { db, leaseMs, maxInFlight, perEndpoint } = this.#options
+    if (this.roundDone) {
+      this.#nextDueAt = Number.POSITIVE_INFINITY
+      this.#limited = false
+    }
+    const { claimed, after, hot, limited, nextDueInMs } = await claim(db, {
+      limit,
+      leaseMs,
+      maxInFlight,
+      perEndpoint,
+      held: endpoints * perEndpoint > maxInFlight ? held : null,
+      // Slow endpoints together hold half of the slots at most, so that they cannot keep the others from theirs.
+      slowBudget: Math.max(Math.ceil(maxInFlight / 2) - slow, 0),
+      hanging,
+      hot: this.#hot,
+      after: this.#after,
+      visits: this.#full ? FEWEST_VISITS : Math.min(Math.max(limit, FEWEST_VISITS), MOST_VISITS),
+    })
+    this.#after = after
+    this.#hot = hot
+    this.#full = claimed.length * 2 >= limit
+    this.#limited ||= limited
+    if (nextDueInMs !== null) this.#nextDueAt = Math.min(this.#nextDueAt, performance.now() + nextDueInMs)
+    return claimed
+  }
+}
