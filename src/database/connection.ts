@@ -34,6 +34,8 @@ export function createPool(url: string, options: ConnectOptions = {}): pg.Pool {
   })
   // Without a listener, the loss of an idle connection would end the process.
   pool.on('error', options.onIdleError ?? (() => undefined))
+  // And that of one that is checked out, between two statements of a transaction: the next statement says so.
+  pool.on('connect', (client) => client.on('error', () => undefined))
   return pool
 }
 

@@ -17,23 +17,23 @@ const OURS: ReadonlySet<string> = new Set([
   'user-agent',
 ])
 
-/** Whether an endpoint may have a request header of this name: case does not count. */
-export function isOwnHeaderName(name: string): boolean {
+/** Whether no endpoint can have a request header of this name as its own; case does not count. */
+export function isReservedHeader(name: string): boolean {
   const lower = name.toLowerCase()
-  return isValid(() => validateHeaderName(name)) && !OURS.has(lower) && !lower.startsWith('webhook-')
-}
-
-/** Node sends what is latin1; what else HTTP forbids is a line break or another control character. */
-export function isHeaderValue(value: string): boolean {
-  return isValid(() => validateHeaderValue('x', value))
+  return OURS.has(lower) || lower.startsWith('webhook-')
 }
 
 /** The name of the first header that cannot be sent, or null. SQL may have stored anything. */
 export function firstInvalidHeader(headers: Record<string, string>): string | null {
-  return (
-    Object.entries(headers).find(([name, value]) => !isOwnHeaderName(name) || !isHeaderValue(value))?.[0] ??
-    null
-  )
+  for (const [name, value] of Object.entries(headers)) {
+    if (isReservedHeader(name) || !isValid(() => validateHeader(name, value))) return name
+  }
+  return null
+}
+
+function validateHeader(name: string, value: string): void {
+  validateHeaderName(name)
+  validateHeaderValue(name, value)
 }
 
 function isValid(validate: () => void): boolean {

@@ -1,4 +1,3 @@
-import ky from 'ky'
 import { timerMs } from '../timer.ts'
 import { Cut } from './cut.ts'
 import { describeFailure } from './describe-failure.ts'
@@ -50,30 +49,21 @@ const MAX_HEADER_TEXT = 2 * 1024
 
 export function createSender({ timeoutMs: defaultTimeoutMs, version, ...options }: SenderOptions): Sender {
   const transport = createTransport(options)
-  const client = ky.create({ retry: 0, throwHttpErrors: false, timeout: false, redirect: 'manual' })
   const underWay = new Set<AbortController>()
-
-  // ky hands on what its fetch gives, and need not get a Response, which would refuse a status such as 101.
-  function through(fetch: (request: Request) => Promise<Answer>, url: URL, headers: Record<string, string>) {
-    const options = { headers, fetch: fetch as unknown as typeof globalThis.fetch }
-    return client.post(url, options) as Promise<unknown> as Promise<Answer>
-  }
 
   async function exchange(target: URL, delivery: Delivery, startedAt: Date, cut: AbortController) {
     const timeoutMs = timerMs(delivery.timeoutMs ?? defaultTimeoutMs)
     const startedMs = performance.now()
     const elapsedMs = () => performance.now() - startedMs
     const progress: Progress = { phase: 'waiting for headers' }
-    // A timer of ours, as neither ky's timeout nor undici's reach every stage of an exchange.
+    // A timer of ours, as undici's do not reach every stage of an exchange.
     const deadline = setTimeout(() => cut.abort(new Cut('deadline')), timeoutMs)
     try {
       const body = Buffer.from(delivery.payload)
-      // The body goes around ky, as a Request with one costs a stream.
       const remainingMs = () => Math.max(timeoutMs - elapsedMs(), 0)
       const { signal } = cut
-      const fetch = ({ headers }: Request) =>
-        transport.post({ url: target, headers, body, signal, progress, remainingMs })
-      const answer = await through(fetch, target, headersOf(delivery, startedAt, version))
+      const headers = headersOf(delivery, startedAt, version)
+      const answer = await transport.post({ url: target, headers, body, signal, progress, remainingMs })
       return answered(answer, startedAt, elapsedMs())
     } catch (error) {
       const failure = describeFailure(error, { host: target.host, progress, timeoutMs })

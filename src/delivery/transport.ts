@@ -17,7 +17,7 @@ export interface TransportOptions {
 
 export interface Post extends ReadOptions {
   url: URL
-  headers: Headers | Record<string, string>
+  headers: Record<string, string>
   body: Uint8Array
   progress: Progress
 }
