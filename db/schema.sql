@@ -298,6 +298,82 @@ CREATE FUNCTION public.webhook_create_partitions(days_ahead integer) RETURNS int
 COMMENT ON FUNCTION public.webhook_create_partitions(days_ahead integer) IS 'Makes the daily partitions that are missing from today to so many days ahead; returns how many it made';
 
 --
+-- Name: webhook_discard(uuid, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.webhook_discard(event_id uuid, reason text DEFAULT NULL::text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    declare
+      verdict text;
+    begin
+      select d.outcome into verdict from webhook_discard_events(array[webhook_discard.event_id], reason, 'infinity') d;
+      case verdict
+        when 'discarded' then return;
+        when 'in_flight' then raise exception using errcode = 'WH409',
+          message = 'this event is in flight: what came of the attempt is recorded first; try again after it';
+        when 'settled' then raise exception using errcode = 'WH409',
+          message = 'this event is not owed: it is settled already';
+        else raise exception using errcode = 'WH404', message = 'there is no event with this id';
+      end case;
+    end $$;
+
+--
+-- Name: FUNCTION webhook_discard(event_id uuid, reason text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.webhook_discard(event_id uuid, reason text) IS 'Gives up an event that is owed and not in flight, with a reason. Refuses what is in flight or settled (WH409) and what is not kept (WH404)';
+
+--
+-- Name: webhook_discard_events(uuid[], text, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.webhook_discard_events(events uuid[], reason text, owed_until timestamp with time zone) RETURNS TABLE(event_id uuid, outcome text)
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    #variable_conflict use_column
+    declare
+      discarded uuid[];
+    begin
+      -- Only what is pending is locked: settling holds what is in flight, in an order of its own.
+      with owed as materialized (
+        select o.id from webhook_outbox o
+        where o.event_id = any(events) and o.state = 'pending' and (o.replayed_at > owed_until) is not true
+        order by o.id
+        for update
+      ),
+      removed as (
+        delete from webhook_outbox o using owed where o.id = owed.id returning o.*
+      ),
+      history as (
+        insert into webhook_history (event_id, event_type, entity_type, entity_id, project_id, ticket_id, task_id, agent_id,
+          url, payload, outcome, attempts, last_status, last_error, created_at)
+        select event_id, event_type, entity_type, entity_id, project_id, ticket_id, task_id, agent_id,
+          url, payload, 'discarded', attempts, last_status,
+          'discarded by an operator' || coalesce(': ' || nullif(reason, ''), ''), created_at
+        from removed
+        returning event_id
+      )
+      select coalesce(array_agg(h.event_id), '{}') into discarded from history h;
+      return query select d.id, 'discarded' from unnest(discarded) d (id);
+      return query select w.id, case
+          when o.replayed_at > owed_until then 'replayed_since'
+          when o.event_id is not null then 'in_flight'
+          when exists (select from webhook_history h where h.event_id = w.id) then 'settled'
+          else 'gone' end
+        from unnest(events) w (id) left join webhook_outbox o on o.event_id = w.id
+        where w.id <> all(discarded);
+    end $$;
+
+--
+-- Name: FUNCTION webhook_discard_events(events uuid[], reason text, owed_until timestamp with time zone); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.webhook_discard_events(events uuid[], reason text, owed_until timestamp with time zone) IS 'Gives up those of the events that are owed and were not replayed after then, and says what became of each: discarded, in_flight, settled, replayed_since or gone';
+
+--
 -- Name: webhook_drop_expired_partition(interval, interval); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -983,6 +1059,107 @@ CREATE FUNCTION public.webhook_pause_endpoint(endpoint uuid, reason text) RETURN
 COMMENT ON FUNCTION public.webhook_pause_endpoint(endpoint uuid, reason text) IS 'What is owed to the endpoint waits from now on; false where there is no such endpoint';
 
 --
+-- Name: webhook_replay(uuid); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.webhook_replay(event_id uuid) RETURNS uuid
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    declare
+      replay record;
+    begin
+      select r.outcome, r.endpoint_id into replay from webhook_replay_events(array[webhook_replay.event_id], 'infinity') r;
+      case replay.outcome
+        when 'replayed' then return replay.endpoint_id;
+        when 'owed' then raise exception using errcode = 'WH409',
+          message = 'this event is owed: it is delivered or given up first; to send it now, update webhook_outbox set next_attempt_at = now()';
+        when 'no_url' then raise exception using errcode = 'WH409',
+          message = 'no webhook_url is configured now for this event: set one on its ticket or its project';
+        else raise exception using errcode = 'WH404', message = 'there is no event with this id';
+      end case;
+    end $$;
+
+--
+-- Name: FUNCTION webhook_replay(event_id uuid); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.webhook_replay(event_id uuid) IS 'Delivers a settled event again, under the same event_id, to the URL that is configured now; returns the endpoint. Refuses what is owed (WH409), what has no URL (WH409) and what is not kept (WH404)';
+
+--
+-- Name: webhook_replay_events(uuid[], timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.webhook_replay_events(events uuid[], settled_until timestamp with time zone) RETURNS TABLE(event_id uuid, endpoint_id uuid, outcome text)
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    #variable_conflict use_column
+    declare
+      found uuid[];
+      endpoints uuid[];
+      outcomes text[];
+    begin
+      with settled as materialized (
+        select h.event_id, h.settled_at, h.outcome, h.ticket_id, h.project_id
+        from webhook_history h where h.event_id = any(events)
+        -- In the same order everywhere: two operations that share events would else wait for each other.
+        order by h.created_at, h.event_id
+        for update
+      ),
+      judged as materialized (
+        select s.*, u.url, case
+          when exists (select from webhook_outbox o where o.event_id = s.event_id) then 'owed'
+          when s.settled_at > settled_until then 'settled_since'
+          when u.url is null then 'no_url'
+          else 'replayed' end as verdict
+        from settled s cross join lateral webhook_url_now(s.ticket_id, s.project_id) u
+      ),
+      taken as (
+        delete from webhook_history h using judged j
+        where j.verdict = 'replayed' and h.event_id = j.event_id and h.settled_at = j.settled_at and h.outcome = j.outcome
+        returning h.*, j.url as url_now
+      ),
+      owed as (
+        insert into webhook_outbox (event_id, event_type, entity_type, entity_id, project_id, ticket_id, task_id, agent_id,
+          url, payload, attempts, attempts_before, next_attempt_at, last_status, last_error, created_at, replayed_at)
+        select event_id, event_type, entity_type, entity_id, project_id, ticket_id, task_id, agent_id,
+          url_now, payload, attempts, attempts, now(), last_status, last_error, created_at, now()
+        from taken order by created_at, event_id
+        returning event_id, endpoint_id
+      ),
+      open as materialized (
+        select e.id from webhook_endpoints e
+        where e.breaker = 'open' and e.id in (select o.endpoint_id from owed o)
+        order by e.id
+        for update
+      ),
+      probed as (
+        update webhook_endpoints e set probe_at = now() from open where e.id = open.id and e.breaker = 'open'
+      )
+      select array_agg(j.event_id), array_agg(o.endpoint_id), array_agg(j.verdict)
+      into found, endpoints, outcomes
+      from judged j left join owed o on o.event_id = j.event_id;
+
+      if 'replayed' = any(outcomes) then
+        perform pg_notify('webhook_outbox', '');
+      end if;
+      return query select * from unnest(found, endpoints, outcomes);
+      -- What is in the history by now was owed a moment ago.
+      return query select w.id, null::uuid, case
+          when exists (select from webhook_outbox o where o.event_id = w.id)
+            or exists (select from webhook_history h where h.event_id = w.id) then 'owed'
+          else 'gone' end
+        from unnest(events) w (id) where w.id <> all(coalesce(found, '{}'));
+    end $$;
+
+--
+-- Name: FUNCTION webhook_replay_events(events uuid[], settled_until timestamp with time zone); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.webhook_replay_events(events uuid[], settled_until timestamp with time zone) IS 'Replays those of the events that were settled until then, and says what became of each: replayed, no_url, owed, settled_since or gone';
+
+--
 -- Name: webhook_resume_endpoint(uuid); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -1169,6 +1346,29 @@ END;
 --
 
 COMMENT ON FUNCTION public.webhook_task_event(task public.tasks) IS 'The event of a task that just became completed or failed; no row where no URL applies';
+
+--
+-- Name: webhook_url_now(text, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.webhook_url_now(ticket text, project text) RETURNS TABLE(url text)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT COALESCE(NULLIF((t.webhook_url)::text, ''::text), NULLIF((p.webhook_url)::text, ''::text)) AS "coalesce"
+    FROM ((( SELECT) one
+      LEFT JOIN public.tickets t ON ((t.id = webhook_url_now.ticket)))
+      LEFT JOIN public.projects p ON ((p.id =
+         CASE
+             WHEN (t.id IS NULL) THEN webhook_url_now.project
+             ELSE t.project_id
+         END)));
+END;
+
+--
+-- Name: FUNCTION webhook_url_now(ticket text, project text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.webhook_url_now(ticket text, project text) IS 'The URL that is configured now for an event of this ticket and project; null where there is none';
 
 --
 -- Name: webhook_url_of_projects(); Type: FUNCTION; Schema: public; Owner: -
@@ -1405,224 +1605,157 @@ ALTER TABLE ONLY public.webhook_attempts_ok_default REPLICA IDENTITY FULL;
 COMMENT ON TABLE public.webhook_attempts_ok_default IS 'Takes what no day takes; rows move out when their day is made';
 
 --
--- Name: webhook_backlog; Type: VIEW; Schema: public; Owner: -
+-- Name: webhook_audit; Type: TABLE; Schema: public; Owner: -
 --
 
-CREATE VIEW public.webhook_backlog AS
- SELECT owed.endpoint_id,
-    min(split_part(split_part(owed.url, '#'::text, 1), '?'::text, 1)) AS endpoint,
-    count(*) FILTER (WHERE (owed.due AND (owed.state = 'pending'::text))) AS due,
-    count(*) FILTER (WHERE ((NOT owed.due) AND (owed.state = 'pending'::text))) AS waiting,
-    count(*) FILTER (WHERE (owed.state = 'delivering'::text)) AS delivering,
-    (now() - min(owed.next_attempt_at) FILTER (WHERE (owed.due AND (owed.state = 'pending'::text)))) AS oldest_due_age,
-    min(owed.next_attempt_at) FILTER (WHERE ((NOT owed.due) AND (owed.state = 'pending'::text))) AS next_attempt_at,
-    (array_agg(owed.last_error ORDER BY owed.next_attempt_at DESC) FILTER (WHERE (owed.last_error IS NOT NULL)))[1] AS last_error
-   FROM ( SELECT webhook_outbox.id,
-            webhook_outbox.event_id,
-            webhook_outbox.event_type,
-            webhook_outbox.entity_type,
-            webhook_outbox.entity_id,
-            webhook_outbox.project_id,
-            webhook_outbox.ticket_id,
-            webhook_outbox.task_id,
-            webhook_outbox.agent_id,
-            webhook_outbox.url,
-            webhook_outbox.payload,
-            webhook_outbox.state,
-            webhook_outbox.attempts,
-            webhook_outbox.next_attempt_at,
-            webhook_outbox.lease_token,
-            webhook_outbox.lease_until,
-            webhook_outbox.last_status,
-            webhook_outbox.last_error,
-            webhook_outbox.created_at,
-            webhook_outbox.attempts_before,
-            webhook_outbox.once,
-            webhook_outbox.replayed_at,
-            webhook_outbox.endpoint_id,
-            (webhook_outbox.next_attempt_at <= now()) AS due
-           FROM public.webhook_outbox) owed
-  GROUP BY owed.endpoint_id;
+CREATE TABLE public.webhook_audit (
+    id bigint NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    actor text NOT NULL,
+    action text NOT NULL,
+    target text NOT NULL,
+    detail jsonb DEFAULT '{}'::jsonb NOT NULL
+);
 
 --
--- Name: VIEW webhook_backlog; Type: COMMENT; Schema: public; Owner: -
+-- Name: TABLE webhook_audit; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON VIEW public.webhook_backlog IS 'What is owed, one row an endpoint';
+COMMENT ON TABLE public.webhook_audit IS 'Changes that operators made through the API; it holds no secrets: URLs without their query, names of headers only';
 
 --
--- Name: COLUMN webhook_backlog.endpoint_id; Type: COMMENT; Schema: public; Owner: -
+-- Name: COLUMN webhook_audit.id; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.webhook_backlog.endpoint_id IS 'Endpoint: the URL without query and fragment, hashed';
+COMMENT ON COLUMN public.webhook_audit.id IS 'Order of insertion';
 
 --
--- Name: COLUMN webhook_backlog.endpoint; Type: COMMENT; Schema: public; Owner: -
+-- Name: COLUMN webhook_audit.at; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.webhook_backlog.endpoint IS 'The URL without query and fragment';
+COMMENT ON COLUMN public.webhook_audit.at IS 'When, by the clock of the database';
 
 --
--- Name: COLUMN webhook_backlog.due; Type: COMMENT; Schema: public; Owner: -
+-- Name: COLUMN webhook_audit.actor; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.webhook_backlog.due IS 'Events that could be sent now';
+COMMENT ON COLUMN public.webhook_audit.actor IS 'Name of the token; anonymous where there are no tokens';
 
 --
--- Name: COLUMN webhook_backlog.waiting; Type: COMMENT; Schema: public; Owner: -
+-- Name: COLUMN webhook_audit.action; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.webhook_backlog.waiting IS 'Events that wait for the time of their next attempt';
+COMMENT ON COLUMN public.webhook_audit.action IS 'What was done, such as delivery.replay';
 
 --
--- Name: COLUMN webhook_backlog.delivering; Type: COMMENT; Schema: public; Owner: -
+-- Name: COLUMN webhook_audit.target; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.webhook_backlog.delivering IS 'Events that a dispatcher is sending now, or whose dispatcher died and whose lease runs';
+COMMENT ON COLUMN public.webhook_audit.target IS 'To what, as its path in the API has it, such as endpoints/<id>';
 
 --
--- Name: COLUMN webhook_backlog.oldest_due_age; Type: COMMENT; Schema: public; Owner: -
+-- Name: COLUMN webhook_audit.detail; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.webhook_backlog.oldest_due_age IS 'How long the oldest due event has been due';
+COMMENT ON COLUMN public.webhook_audit.detail IS 'What else there is to say';
 
 --
--- Name: COLUMN webhook_backlog.next_attempt_at; Type: COMMENT; Schema: public; Owner: -
+-- Name: webhook_audit_id_seq; Type: SEQUENCE; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.webhook_backlog.next_attempt_at IS 'When the first of the waiting events is due';
+ALTER TABLE public.webhook_audit ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.webhook_audit_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 --
--- Name: COLUMN webhook_backlog.last_error; Type: COMMENT; Schema: public; Owner: -
+-- Name: webhook_backlog_counted; Type: TABLE; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.webhook_backlog.last_error IS 'Why the last attempt that failed did';
+CREATE TABLE public.webhook_backlog_counted (
+    counted_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    next_count_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    valid_until timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL
+);
+
+ALTER TABLE ONLY public.webhook_backlog_counted REPLICA IDENTITY FULL;
 
 --
--- Name: webhook_dead_letters; Type: VIEW; Schema: public; Owner: -
+-- Name: TABLE webhook_backlog_counted; Type: COMMENT; Schema: public; Owner: -
 --
 
-CREATE VIEW public.webhook_dead_letters AS
- SELECT webhook_history.event_id,
-    webhook_history.event_type,
-    webhook_history.entity_type,
-    webhook_history.entity_id,
-    webhook_history.project_id,
-    webhook_history.ticket_id,
-    webhook_history.task_id,
-    webhook_history.agent_id,
-    webhook_history.url,
-    webhook_history.payload,
-    webhook_history.attempts,
-    webhook_history.last_status,
-    webhook_history.last_error,
-    webhook_history.created_at,
-    webhook_history.settled_at,
-    webhook_history.endpoint_id
-   FROM public.webhook_history
-  WHERE (webhook_history.outcome = 'dead'::text);
+COMMENT ON TABLE public.webhook_backlog_counted IS 'One row: when webhook_backlog_counts was written. Dispatchers take turns by locking it';
 
 --
--- Name: VIEW webhook_dead_letters; Type: COMMENT; Schema: public; Owner: -
+-- Name: COLUMN webhook_backlog_counted.counted_at; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON VIEW public.webhook_dead_letters IS 'Events that failed for good, with their reason';
+COMMENT ON COLUMN public.webhook_backlog_counted.counted_at IS 'Of when the counts are';
 
 --
--- Name: COLUMN webhook_dead_letters.event_id; Type: COMMENT; Schema: public; Owner: -
+-- Name: COLUMN webhook_backlog_counted.next_count_at; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.webhook_dead_letters.event_id IS 'The webhook-id that receivers deduplicate on: the same on every attempt and replay';
+COMMENT ON COLUMN public.webhook_backlog_counted.next_count_at IS 'When a dispatcher counts again';
 
 --
--- Name: COLUMN webhook_dead_letters.event_type; Type: COMMENT; Schema: public; Owner: -
+-- Name: COLUMN webhook_backlog_counted.valid_until; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.webhook_dead_letters.event_type IS 'task.completed, task.failed, agent.stuck or webhook.test';
+COMMENT ON COLUMN public.webhook_backlog_counted.valid_until IS 'Until when the counts are shown; after that whoever looks counts';
 
 --
--- Name: COLUMN webhook_dead_letters.entity_type; Type: COMMENT; Schema: public; Owner: -
+-- Name: webhook_backlog_counts; Type: TABLE; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.webhook_dead_letters.entity_type IS 'What the event is about: task, agent or endpoint';
+CREATE TABLE public.webhook_backlog_counts (
+    endpoint_id uuid NOT NULL,
+    due integer NOT NULL,
+    waiting integer NOT NULL,
+    oldest_due_at timestamp with time zone,
+    next_attempt_at timestamp with time zone
+)
+WITH (fillfactor='50');
 
 --
--- Name: COLUMN webhook_dead_letters.entity_id; Type: COMMENT; Schema: public; Owner: -
+-- Name: TABLE webhook_backlog_counts; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.webhook_dead_letters.entity_id IS 'Id of the task, agent or endpoint that the event is about';
+COMMENT ON TABLE public.webhook_backlog_counts IS 'What is pending, one row an endpoint, as a dispatcher counted it last; empty while little is owed. Read webhook_backlog instead';
 
 --
--- Name: COLUMN webhook_dead_letters.project_id; Type: COMMENT; Schema: public; Owner: -
+-- Name: COLUMN webhook_backlog_counts.endpoint_id; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.webhook_dead_letters.project_id IS 'Project of the ticket, null where it has none';
+COMMENT ON COLUMN public.webhook_backlog_counts.endpoint_id IS 'Endpoint: the URL without query and fragment, hashed';
 
 --
--- Name: COLUMN webhook_dead_letters.ticket_id; Type: COMMENT; Schema: public; Owner: -
+-- Name: COLUMN webhook_backlog_counts.due; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.webhook_dead_letters.ticket_id IS 'Ticket of the task';
+COMMENT ON COLUMN public.webhook_backlog_counts.due IS 'Events that could be sent then';
 
 --
--- Name: COLUMN webhook_dead_letters.task_id; Type: COMMENT; Schema: public; Owner: -
+-- Name: COLUMN webhook_backlog_counts.waiting; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.webhook_dead_letters.task_id IS 'Task that changed, or that the stuck agent holds';
+COMMENT ON COLUMN public.webhook_backlog_counts.waiting IS 'Events that waited then for the time of their next attempt';
 
 --
--- Name: COLUMN webhook_dead_letters.agent_id; Type: COMMENT; Schema: public; Owner: -
+-- Name: COLUMN webhook_backlog_counts.oldest_due_at; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.webhook_dead_letters.agent_id IS 'Agent that the task was assigned to, or that is stuck';
+COMMENT ON COLUMN public.webhook_backlog_counts.oldest_due_at IS 'Since when the oldest due event is due';
 
 --
--- Name: COLUMN webhook_dead_letters.url; Type: COMMENT; Schema: public; Owner: -
+-- Name: COLUMN webhook_backlog_counts.next_attempt_at; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.webhook_dead_letters.url IS 'Where it is sent: the URL of the ticket where it has one, else of the project';
-
---
--- Name: COLUMN webhook_dead_letters.payload; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_dead_letters.payload IS 'The body: the exact bytes that are sent';
-
---
--- Name: COLUMN webhook_dead_letters.attempts; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_dead_letters.attempts IS 'Attempts begun';
-
---
--- Name: COLUMN webhook_dead_letters.last_status; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_dead_letters.last_status IS 'HTTP status of the last attempt, null where there was no answer';
-
---
--- Name: COLUMN webhook_dead_letters.last_error; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_dead_letters.last_error IS 'Why it failed for good';
-
---
--- Name: COLUMN webhook_dead_letters.created_at; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_dead_letters.created_at IS 'When the change was made, by the clock of the database';
-
---
--- Name: COLUMN webhook_dead_letters.settled_at; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_dead_letters.settled_at IS 'When it was given up';
-
---
--- Name: COLUMN webhook_dead_letters.endpoint_id; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.webhook_dead_letters.endpoint_id IS 'Endpoint: the URL without query and fragment, hashed';
+COMMENT ON COLUMN public.webhook_backlog_counts.next_attempt_at IS 'When the first of the waiting events is due';
 
 --
 -- Name: webhook_endpoints; Type: TABLE; Schema: public; Owner: -
@@ -1663,8 +1796,8 @@ CREATE TABLE public.webhook_endpoints (
     CONSTRAINT webhook_endpoints_headers_check CHECK (((jsonb_typeof(headers) = 'object'::text) AND (NOT jsonb_path_exists(headers, '$.*?(@.type() != "string")'::jsonpath)))),
     CONSTRAINT webhook_endpoints_max_in_flight_check CHECK ((max_in_flight > 0)),
     CONSTRAINT webhook_endpoints_max_owed_age_check CHECK (((max_owed_age >= '00:00:00.001'::interval) AND (max_owed_age <= '100 years'::interval))),
-    CONSTRAINT webhook_endpoints_retry_schedule_check CHECK (((cardinality(retry_schedule) <= 100) AND ('00:00:00'::interval <= ALL (retry_schedule)) AND ('366 days'::interval >= ALL (retry_schedule)))),
-    CONSTRAINT webhook_endpoints_timeout_check CHECK (((timeout >= '00:00:00.001'::interval) AND (timeout <= '1 day'::interval)))
+    CONSTRAINT webhook_endpoints_retry_schedule_check CHECK (((cardinality(retry_schedule) <= 100) AND ('00:00:00'::interval <= ALL (retry_schedule)) AND ('3660 days'::interval >= ALL (retry_schedule)))),
+    CONSTRAINT webhook_endpoints_timeout_check CHECK (((timeout >= '00:00:00.001'::interval) AND (timeout <= '3660 days'::interval)))
 )
 WITH (fillfactor='50');
 
@@ -1853,6 +1986,273 @@ COMMENT ON COLUMN public.webhook_endpoints.created_at IS 'When its row was made:
 --
 
 COMMENT ON COLUMN public.webhook_endpoints.used_at IS 'When the last attempt to it was settled; rows that are idle past the retention are removed';
+
+--
+-- Name: webhook_backlog; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.webhook_backlog AS
+ WITH counted AS MATERIALIZED (
+         SELECT c.counted_at,
+            ((c.valid_until > now()) AND (( SELECT count(*) AS count
+                   FROM ( SELECT
+                           FROM public.webhook_outbox
+                         LIMIT 50001) few) > 50000)) AS known
+           FROM public.webhook_backlog_counted c
+        ), owed AS (
+         SELECT o.endpoint_id,
+            count(*) FILTER (WHERE (o.next_attempt_at <= now())) AS due,
+            count(*) FILTER (WHERE (o.next_attempt_at > now())) AS waiting,
+            0 AS delivering,
+            min(o.next_attempt_at) FILTER (WHERE (o.next_attempt_at <= now())) AS oldest_due_at,
+            min(o.next_attempt_at) FILTER (WHERE (o.next_attempt_at > now())) AS next_attempt_at
+           FROM public.webhook_outbox o
+          WHERE ((o.state = 'pending'::text) AND (( SELECT counted.known
+                   FROM counted) IS NOT TRUE))
+          GROUP BY o.endpoint_id
+        UNION ALL
+         SELECT c.endpoint_id,
+            c.due,
+            c.waiting,
+            0,
+            c.oldest_due_at,
+            c.next_attempt_at
+           FROM public.webhook_backlog_counts c
+          WHERE ( SELECT counted.known
+                   FROM counted)
+        UNION ALL
+         SELECT o.endpoint_id,
+            0,
+            0,
+            count(*) AS count,
+            NULL::timestamp with time zone,
+            NULL::timestamp with time zone
+           FROM public.webhook_outbox o
+          WHERE (o.state = 'delivering'::text)
+          GROUP BY o.endpoint_id
+        ), summed AS (
+         SELECT owed.endpoint_id,
+            (sum(owed.due))::bigint AS due,
+            (sum(owed.waiting))::bigint AS waiting,
+            (sum(owed.delivering))::bigint AS delivering,
+            min(owed.oldest_due_at) AS oldest_due_at,
+            min(owed.next_attempt_at) AS next_attempt_at
+           FROM owed
+          GROUP BY owed.endpoint_id
+        )
+ SELECT s.endpoint_id,
+    COALESCE(e.url, first.url) AS endpoint,
+    s.due,
+    s.waiting,
+    s.delivering,
+        CASE
+            WHEN isfinite(s.oldest_due_at) THEN (now() - s.oldest_due_at)
+            ELSE NULL::interval
+        END AS oldest_due_age,
+    s.next_attempt_at,
+        CASE
+            WHEN ((e.failures > 0) OR (s.waiting > 0)) THEN e.last_error
+            ELSE NULL::text
+        END AS last_error,
+        CASE
+            WHEN ( SELECT counted.known
+               FROM counted) THEN ( SELECT c.counted_at
+               FROM counted c)
+            ELSE now()
+        END AS counted_at
+   FROM ((summed s
+     LEFT JOIN public.webhook_endpoints e ON ((e.id = s.endpoint_id)))
+     LEFT JOIN LATERAL ( SELECT split_part(split_part(o.url, '#'::text, 1), '?'::text, 1) AS url
+           FROM public.webhook_outbox o
+          WHERE ((o.state = 'pending'::text) AND (o.endpoint_id = s.endpoint_id))
+          ORDER BY o.endpoint_id, o.next_attempt_at, o.id
+         LIMIT 1) first ON ((e.id IS NULL)));
+
+--
+-- Name: VIEW webhook_backlog; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.webhook_backlog IS 'What is owed, one row an endpoint';
+
+--
+-- Name: COLUMN webhook_backlog.endpoint_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_backlog.endpoint_id IS 'Endpoint: the URL without query and fragment, hashed';
+
+--
+-- Name: COLUMN webhook_backlog.endpoint; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_backlog.endpoint IS 'The URL without query and fragment';
+
+--
+-- Name: COLUMN webhook_backlog.due; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_backlog.due IS 'Events that could be sent now; they wait all the same where the endpoint is paused or its breaker is open';
+
+--
+-- Name: COLUMN webhook_backlog.waiting; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_backlog.waiting IS 'Events that wait for the time of their next attempt';
+
+--
+-- Name: COLUMN webhook_backlog.delivering; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_backlog.delivering IS 'Events that a dispatcher is sending now, or whose dispatcher died and whose lease runs';
+
+--
+-- Name: COLUMN webhook_backlog.oldest_due_age; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_backlog.oldest_due_age IS 'How long the oldest due event has been due';
+
+--
+-- Name: COLUMN webhook_backlog.next_attempt_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_backlog.next_attempt_at IS 'When the first of the waiting events is due';
+
+--
+-- Name: COLUMN webhook_backlog.last_error; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_backlog.last_error IS 'Why the last attempt that failed did; null where the endpoint answers and nothing waits';
+
+--
+-- Name: COLUMN webhook_backlog.counted_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_backlog.counted_at IS 'Of when due, waiting and the times are: now, or some seconds ago where more than 50,000 events are owed';
+
+--
+-- Name: webhook_dead_letters; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.webhook_dead_letters AS
+ SELECT webhook_history.event_id,
+    webhook_history.event_type,
+    webhook_history.entity_type,
+    webhook_history.entity_id,
+    webhook_history.project_id,
+    webhook_history.ticket_id,
+    webhook_history.task_id,
+    webhook_history.agent_id,
+    webhook_history.url,
+    webhook_history.payload,
+    webhook_history.attempts,
+    webhook_history.last_status,
+    webhook_history.last_error,
+    webhook_history.created_at,
+    webhook_history.settled_at,
+    webhook_history.endpoint_id
+   FROM public.webhook_history
+  WHERE (webhook_history.outcome = 'dead'::text);
+
+--
+-- Name: VIEW webhook_dead_letters; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON VIEW public.webhook_dead_letters IS 'Events that failed for good, with their reason';
+
+--
+-- Name: COLUMN webhook_dead_letters.event_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_dead_letters.event_id IS 'The webhook-id that receivers deduplicate on: the same on every attempt and replay';
+
+--
+-- Name: COLUMN webhook_dead_letters.event_type; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_dead_letters.event_type IS 'task.completed, task.failed, agent.stuck or webhook.test';
+
+--
+-- Name: COLUMN webhook_dead_letters.entity_type; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_dead_letters.entity_type IS 'What the event is about: task, agent or endpoint';
+
+--
+-- Name: COLUMN webhook_dead_letters.entity_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_dead_letters.entity_id IS 'Id of the task, agent or endpoint that the event is about';
+
+--
+-- Name: COLUMN webhook_dead_letters.project_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_dead_letters.project_id IS 'Project of the ticket, null where it has none';
+
+--
+-- Name: COLUMN webhook_dead_letters.ticket_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_dead_letters.ticket_id IS 'Ticket of the task';
+
+--
+-- Name: COLUMN webhook_dead_letters.task_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_dead_letters.task_id IS 'Task that changed, or that the stuck agent holds';
+
+--
+-- Name: COLUMN webhook_dead_letters.agent_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_dead_letters.agent_id IS 'Agent that the task was assigned to, or that is stuck';
+
+--
+-- Name: COLUMN webhook_dead_letters.url; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_dead_letters.url IS 'Where it is sent: the URL of the ticket where it has one, else of the project';
+
+--
+-- Name: COLUMN webhook_dead_letters.payload; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_dead_letters.payload IS 'The body: the exact bytes that are sent';
+
+--
+-- Name: COLUMN webhook_dead_letters.attempts; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_dead_letters.attempts IS 'Attempts begun';
+
+--
+-- Name: COLUMN webhook_dead_letters.last_status; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_dead_letters.last_status IS 'HTTP status of the last attempt, null where there was no answer';
+
+--
+-- Name: COLUMN webhook_dead_letters.last_error; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_dead_letters.last_error IS 'Why it failed for good';
+
+--
+-- Name: COLUMN webhook_dead_letters.created_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_dead_letters.created_at IS 'When the change was made, by the clock of the database';
+
+--
+-- Name: COLUMN webhook_dead_letters.settled_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_dead_letters.settled_at IS 'When it was given up';
+
+--
+-- Name: COLUMN webhook_dead_letters.endpoint_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_dead_letters.endpoint_id IS 'Endpoint: the URL without query and fragment, hashed';
 
 --
 -- Name: webhook_events; Type: VIEW; Schema: public; Owner: -
@@ -2198,6 +2598,168 @@ COMMENT ON COLUMN public.webhook_migration_lock.id IS 'The one row';
 COMMENT ON COLUMN public.webhook_migration_lock.is_locked IS 'Not used on Postgres, where the row itself is locked';
 
 --
+-- Name: webhook_operation_batches; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.webhook_operation_batches (
+    operation_id uuid NOT NULL,
+    n integer NOT NULL,
+    event_ids uuid[] NOT NULL
+);
+
+--
+-- Name: TABLE webhook_operation_batches; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.webhook_operation_batches IS 'The events that operations have yet to take, oldest first';
+
+--
+-- Name: COLUMN webhook_operation_batches.operation_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_operation_batches.operation_id IS 'The operation';
+
+--
+-- Name: COLUMN webhook_operation_batches.n; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_operation_batches.n IS 'Number of the batch';
+
+--
+-- Name: COLUMN webhook_operation_batches.event_ids; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_operation_batches.event_ids IS 'The events';
+
+--
+-- Name: webhook_operations; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.webhook_operations (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    kind text NOT NULL,
+    filter jsonb DEFAULT '{}'::jsonb NOT NULL,
+    reason text,
+    state text DEFAULT 'queued'::text NOT NULL,
+    matched integer DEFAULT 0 NOT NULL,
+    done integer DEFAULT 0 NOT NULL,
+    skipped integer DEFAULT 0 NOT NULL,
+    skipped_reasons jsonb DEFAULT '{}'::jsonb NOT NULL,
+    rate integer NOT NULL,
+    next_batch_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    requested_by text NOT NULL,
+    error text,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    started_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    CONSTRAINT webhook_operations_kind_check CHECK ((kind = ANY (ARRAY['replay'::text, 'discard'::text]))),
+    CONSTRAINT webhook_operations_rate_check CHECK ((rate > 0)),
+    CONSTRAINT webhook_operations_state_check CHECK ((state = ANY (ARRAY['queued'::text, 'running'::text, 'done'::text, 'cancelled'::text, 'failed'::text])))
+);
+
+--
+-- Name: TABLE webhook_operations; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.webhook_operations IS 'Replays and discards of many events, which dispatchers carry out one after the other';
+
+--
+-- Name: COLUMN webhook_operations.id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_operations.id IS 'Id of the operation';
+
+--
+-- Name: COLUMN webhook_operations.kind; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_operations.kind IS 'replay: what is settled is delivered again; discard: what is owed is given up';
+
+--
+-- Name: COLUMN webhook_operations.filter; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_operations.filter IS 'What it was asked to select';
+
+--
+-- Name: COLUMN webhook_operations.reason; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_operations.reason IS 'Why it discards, for the last_error of its events';
+
+--
+-- Name: COLUMN webhook_operations.state; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_operations.state IS 'queued; running; done; cancelled by an operator: what was done stays done; failed: see error';
+
+--
+-- Name: COLUMN webhook_operations.matched; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_operations.matched IS 'Events that it selected when it was requested';
+
+--
+-- Name: COLUMN webhook_operations.done; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_operations.done IS 'Events replayed or discarded so far';
+
+--
+-- Name: COLUMN webhook_operations.skipped; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_operations.skipped IS 'Events that it selected and could not take so far';
+
+--
+-- Name: COLUMN webhook_operations.skipped_reasons; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_operations.skipped_reasons IS 'Why, with the number of events of each reason';
+
+--
+-- Name: COLUMN webhook_operations.rate; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_operations.rate IS 'Events a second, at most';
+
+--
+-- Name: COLUMN webhook_operations.next_batch_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_operations.next_batch_at IS 'When the next batch has its turn';
+
+--
+-- Name: COLUMN webhook_operations.requested_by; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_operations.requested_by IS 'Name of the token that requested it; anonymous where there are no tokens';
+
+--
+-- Name: COLUMN webhook_operations.error; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_operations.error IS 'Why it failed';
+
+--
+-- Name: COLUMN webhook_operations.created_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_operations.created_at IS 'When it was requested: what is settled, or replayed, after that is left alone';
+
+--
+-- Name: COLUMN webhook_operations.started_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_operations.started_at IS 'When its first batch began';
+
+--
+-- Name: COLUMN webhook_operations.finished_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_operations.finished_at IS 'When it ended, in whatever way';
+
+--
 -- Name: webhook_outbox_id_seq; Type: SEQUENCE; Schema: public; Owner: -
 --
 
@@ -2367,6 +2929,20 @@ ALTER TABLE ONLY public.webhook_adoption
     ADD CONSTRAINT webhook_adoption_table_schema_table_name_column_name_key UNIQUE NULLS NOT DISTINCT (table_schema, table_name, column_name);
 
 --
+-- Name: webhook_audit webhook_audit_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.webhook_audit
+    ADD CONSTRAINT webhook_audit_pkey PRIMARY KEY (id);
+
+--
+-- Name: webhook_backlog_counts webhook_backlog_counts_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.webhook_backlog_counts
+    ADD CONSTRAINT webhook_backlog_counts_pkey PRIMARY KEY (endpoint_id);
+
+--
 -- Name: webhook_endpoints webhook_endpoints_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -2421,6 +2997,20 @@ ALTER TABLE ONLY public.webhook_migration_lock
 
 ALTER TABLE ONLY public.webhook_migration
     ADD CONSTRAINT webhook_migration_pkey PRIMARY KEY (name);
+
+--
+-- Name: webhook_operation_batches webhook_operation_batches_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.webhook_operation_batches
+    ADD CONSTRAINT webhook_operation_batches_pkey PRIMARY KEY (operation_id, n);
+
+--
+-- Name: webhook_operations webhook_operations_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.webhook_operations
+    ADD CONSTRAINT webhook_operations_pkey PRIMARY KEY (id);
 
 --
 -- Name: webhook_outbox webhook_outbox_pkey; Type: CONSTRAINT; Schema: public; Owner: -
@@ -2514,6 +3104,18 @@ CREATE INDEX webhook_attempts_ok_event_id_idx ON ONLY public.webhook_attempts_ok
 CREATE INDEX webhook_attempts_ok_default_event_id_idx ON public.webhook_attempts_ok_default USING btree (event_id);
 
 --
+-- Name: webhook_audit_at_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_audit_at_idx ON public.webhook_audit USING btree (at, id);
+
+--
+-- Name: webhook_backlog_counted_one_row; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE UNIQUE INDEX webhook_backlog_counted_one_row ON public.webhook_backlog_counted USING btree ((true));
+
+--
 -- Name: webhook_endpoints_recover_at_idx; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -2590,6 +3192,24 @@ CREATE INDEX webhook_history_delivered_task_id_idx ON ONLY public.webhook_histor
 --
 
 CREATE INDEX webhook_history_delivered_default_task_id_idx ON public.webhook_history_delivered_default USING hash (task_id);
+
+--
+-- Name: webhook_operations_created_at_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_operations_created_at_idx ON public.webhook_operations USING btree (created_at, id);
+
+--
+-- Name: webhook_operations_next_batch_at_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_operations_next_batch_at_idx ON public.webhook_operations USING btree (next_batch_at) WHERE (state = ANY (ARRAY['queued'::text, 'running'::text]));
+
+--
+-- Name: webhook_outbox_created_at_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_outbox_created_at_idx ON public.webhook_outbox USING btree (created_at, event_id);
 
 --
 -- Name: webhook_outbox_event_id_key; Type: INDEX; Schema: public; Owner: -
@@ -2746,6 +3366,13 @@ CREATE TRIGGER webhook_url_of_projects AFTER UPDATE ON public.projects FOR EACH 
 --
 
 CREATE TRIGGER webhook_url_of_tickets AFTER UPDATE ON public.tickets FOR EACH ROW WHEN (((old.webhook_url)::text IS DISTINCT FROM (new.webhook_url)::text)) EXECUTE FUNCTION public.webhook_url_of_tickets();
+
+--
+-- Name: webhook_operation_batches webhook_operation_batches_operation_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.webhook_operation_batches
+    ADD CONSTRAINT webhook_operation_batches_operation_id_fkey FOREIGN KEY (operation_id) REFERENCES public.webhook_operations(id) ON DELETE CASCADE;
 
 --
 -- Name: FUNCTION webhook_capture_stuck_agent(); Type: ACL; Schema: public; Owner: -

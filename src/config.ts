@@ -3,6 +3,7 @@ import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
 import { z } from 'zod'
 import { isCidr } from './delivery/address-policy.ts'
+import { distance } from './distance.ts'
 
 /**
  * The environment, checked once at boot (contract, section 6). Every bad variable is named at once, and values
@@ -15,6 +16,15 @@ const longest = 365 * 10 * units.d
 export function parseDuration(value: string): number | null {
   const match = /^(\d{1,15})(ms|s|m|h|d)$/.exec(value)
   return match === null ? null : Number(match[1]) * units[match[2] as keyof typeof units]
+}
+
+/** Milliseconds as they are written in the largest unit that is exact: 90000 → `90s`. */
+export function formatDuration(ms: number): string {
+  const whole = Math.round(ms)
+  const [unit, size] = Object.entries(units)
+    .toReversed()
+    .find(([, size]) => whole % size === 0)!
+  return `${whole / size}${unit}`
 }
 
 const duration = (initial: string, options: { zero?: true } = {}) =>
@@ -149,7 +159,9 @@ const variables = {
     .default('info'),
 }
 
-const names = Object.keys(variables)
+export type VariableName = keyof typeof variables
+
+export const variableNames = Object.keys(variables) as readonly VariableName[]
 const leaseMargin = 2_000
 
 type Environment = z.output<z.ZodObject<typeof variables>>
@@ -219,7 +231,7 @@ export class ConfigError extends Error {
 export function readConfig(env: Record<string, string | undefined>): Config {
   const problems: string[] = []
   const given: Record<string, string> = {}
-  for (const name of names) {
+  for (const name of variableNames) {
     const value = readVariable(env, name, problems)
     if (value !== undefined) given[name] = value
   }
@@ -265,29 +277,11 @@ export function isLoopbackHost(host: string): boolean {
 
 /** A name within two typing errors of one of ours, which is itself unset, would be ignored in silence. */
 function misspelt(env: Record<string, string | undefined>): string[] {
-  const known = [...names, ...names.map((name) => `${name}_FILE`)]
+  const known: string[] = [...variableNames, ...variableNames.map((name) => `${name}_FILE`)]
   return Object.keys(env).flatMap((name) => {
     // One token for some other service is nothing unusual.
     if (known.includes(name) || name.length < 8 || name === 'API_TOKEN') return []
     const meant = known.find((candidate) => env[candidate] === undefined && distance(name, candidate) <= 2)
     return meant === undefined ? [] : [`${name} is unknown: did you mean ${meant}?`]
   })
-}
-
-/** Damerau-Levenshtein (optimal string alignment): a swap of neighbours is one error. */
-function distance(a: string, b: string): number {
-  if (Math.abs(a.length - b.length) > 2) return 3
-  const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, j) => j)]
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const same = a[i - 1] === b[j - 1]
-      let cost = Math.min(rows[i - 1]![j]! + 1, row[j - 1]! + 1, rows[i - 1]![j - 1]! + (same ? 0 : 1))
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1])
-        cost = Math.min(cost, rows[i - 2]![j - 2]! + 1)
-      row.push(cost)
-    }
-    rows.push(row)
-  }
-  return rows[a.length]![b.length]!
 }

@@ -3,8 +3,8 @@ import { z } from 'zod'
 /**
  * The body of a webhook (contract, section 2), as receivers may rely on it.
  *
- * Postgres builds it when the change is made (db/migrations/0004_capture.ts and 0005_stuck_agents.ts) and it is sent
- * byte for byte as it is stored; these schemas document it and are what the tests hold it against. All keys are
+ * Postgres builds it when the change is made (db/migrations/0004_capture.ts and 0005_stuck_agents.ts; a test is built where it
+ * is sent, src/api/test-endpoint.ts) and it is sent byte for byte as it is stored; these schemas document it and are what the tests hold it against. All keys are
  * always present, in the order in which they stand here. Keys may be added: receivers ignore what they do not know,
  * and so do the schemas.
  */
@@ -84,9 +84,27 @@ export const agentStuck = z.looseObject({
   }),
 })
 
+/** Sent by POST /api/v1/endpoints/{id}/test: it is about no task, and it is not in the outbox. */
+export const webhookTest = z.looseObject({
+  event_type: z.literal('webhook.test'),
+  timestamp: time.describe('When the test was asked for'),
+  entity_type: z.literal('endpoint'),
+  entity_id: id.describe('The endpoint'),
+  project_id: z.null(),
+  ticket_id: z.null(),
+  task_id: z.null(),
+  agent_id: z.null(),
+  data: z.looseObject({ message: text }),
+})
+
+/** What capture writes. */
 export const webhookEvent = z.discriminatedUnion('event_type', [taskCompleted, taskFailed, agentStuck])
+
+/** What receivers get. */
+export const receivedEvent = z.discriminatedUnion('event_type', [...webhookEvent.options, webhookTest])
 
 export type TaskCompleted = z.infer<typeof taskCompleted>
 export type TaskFailed = z.infer<typeof taskFailed>
 export type AgentStuck = z.infer<typeof agentStuck>
+export type WebhookTest = z.infer<typeof webhookTest>
 export type WebhookEvent = z.infer<typeof webhookEvent>

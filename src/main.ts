@@ -82,14 +82,16 @@ function configOrExit(): Config {
 }
 
 function welcome(url: string, cluster: Cluster | undefined, config: Config): string {
-  const token = config.apiTokens.length > 0 ? ` -H 'authorization: Bearer <token>'` : ''
+  const token = config.apiTokens.length > 0 ? ' --token <token>' : ''
   return [
     '',
     `  webhook-outbox serves ${url}`,
     cluster ? embeddedHint(cluster) : '  on DATABASE_URL',
     '',
-    '  what is owed and what was delivered:',
-    `    curl -s${token} ${url}/api/v1/deliveries`,
+    '  what is owed, and what is wrong:',
+    `    npx webhook-outbox status --url ${url}${token}`,
+    '  the API, as a page:',
+    `    ${url}/docs`,
     '  whether it is ready:',
     `    curl -s ${url}/readyz`,
     '',

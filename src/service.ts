@@ -8,8 +8,8 @@ import type { Config } from './config.ts'
 import { createPool, kyselyOver } from './database/connection.ts'
 import { pendingMigrations, runMigrate } from './database/migrate.ts'
 import type { Database } from './database/tables.ts'
-import { createAddressPolicy, type AddressPolicy } from './delivery/address-policy.ts'
-import { createSender } from './delivery/send.ts'
+import { createAddressPolicy } from './delivery/address-policy.ts'
+import { createSender, type Sender } from './delivery/send.ts'
 import { createStuckDetector } from './detection/stuck-detector.ts'
 import { Dispatcher } from './dispatch/dispatcher.ts'
 import { createExpirer } from './dispatch/expire.ts'
@@ -19,6 +19,8 @@ import { createRecoverer } from './dispatch/recover.ts'
 import { checkHealth } from './observe/health.ts'
 import type { Log } from './observe/log.ts'
 import { createNotifyQueueWatch } from './observe/notify-queue.ts'
+import { createBacklogCounter } from './operations/count-backlog.ts'
+import { createOperationRunner } from './operations/runner.ts'
 import { version } from './version.ts'
 
 /** Everything one process runs, by its ROLE, wired together. */
@@ -38,7 +40,7 @@ interface Startable {
 export type ServiceConfig = Config & { databaseUrl: string; listenDatabaseUrl: string }
 
 const apiConnections = 10
-// One claims, one settles, one sweeps, one keeps partitions, and one is for the watches.
+// One claims, one settles, one sweeps, one keeps partitions, and one is for the watches and for bulk operations.
 const dispatchConnections = 5
 
 /** @throws where the port cannot be listened on */
@@ -55,8 +57,15 @@ export async function startService(config: ServiceConfig, log: Log): Promise<Ser
     allow: config.addressAllow,
     deny: config.addressDeny,
   })
+  const sender = createSender({
+    timeoutMs: config.deliveryTimeoutMs,
+    version,
+    maxSockets: config.maxInFlight,
+    checkAddress: ({ ip }) => addresses.check(ip),
+  })
   const app = createApp({
     db,
+    sender,
     config,
     log,
     version,
@@ -64,16 +73,18 @@ export async function startService(config: ServiceConfig, log: Log): Promise<Ser
     refuseUrl: refuseAddresses(addresses),
   })
   const server = await listen(app.fetch, config).catch(async (error: unknown) => {
+    await sender.close()
     await db.destroy()
     throw error
   })
 
-  const dispatch = config.role === 'api' ? undefined : startDispatch(config, log, db, addresses)
+  const dispatch = config.role === 'api' ? undefined : startDispatch(config, log, db, sender)
   let stopping: Promise<void> | undefined
   const stop = async () => {
     const closed = closeServer(server)
     await dispatch?.stop()
     await closed
+    await sender.close()
     await db.destroy()
   }
   return { url: urlOf(server, config.host), stop: () => (stopping ??= stop()) }
@@ -84,7 +95,7 @@ function startDispatch(
   config: ServiceConfig,
   log: Log,
   db: Kysely<Database>,
-  addresses: AddressPolicy,
+  sender: Sender,
 ): { stop(): Promise<void> } {
   const pool = createPool(config.databaseUrl, {
     maxConnections: dispatchConnections,
@@ -93,12 +104,6 @@ function startDispatch(
     onIdleError: logLost(log),
   })
   const dispatchDb = kyselyOver(pool)
-  const sender = createSender({
-    timeoutMs: config.deliveryTimeoutMs,
-    version,
-    maxSockets: config.maxInFlight,
-    checkAddress: ({ ip }) => addresses.check(ip),
-  })
   const parts: Startable[] = [
     new Dispatcher({
       db: pool,
@@ -130,6 +135,8 @@ function startDispatch(
       retentionMs: config.retentionMs,
       deadRetentionMs: config.deadRetentionMs,
     }),
+    createOperationRunner({ db: dispatchDb, log }),
+    createBacklogCounter({ db: dispatchDb, log }),
     createNotifyQueueWatch({ db: dispatchDb, log }),
   ]
   const stopWaiting = new AbortController()
@@ -143,7 +150,6 @@ function startDispatch(
       stopWaiting.abort()
       await started
       await Promise.all(parts.map((part) => part.stop()))
-      await sender.close()
       await dispatchDb.destroy()
     },
   }

@@ -71,9 +71,9 @@ async function createEndpoints(db: Kysely<unknown>): Promise<void> {
       retry_schedule interval[]
         constraint webhook_endpoints_retry_schedule_check check (
           cardinality(retry_schedule) <= 100
-          and interval '0' <= all (retry_schedule) and interval '366 days' >= all (retry_schedule)),
+          and interval '0' <= all (retry_schedule) and interval '3660 days' >= all (retry_schedule)),
       timeout interval
-        constraint webhook_endpoints_timeout_check check (timeout between interval '1 ms' and interval '1 day'),
+        constraint webhook_endpoints_timeout_check check (timeout between interval '1 ms' and interval '3660 days'),
       max_owed_age interval
         constraint webhook_endpoints_max_owed_age_check check (max_owed_age between interval '1 ms' and interval '100 years'),
       headers jsonb

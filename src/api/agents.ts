@@ -5,8 +5,10 @@ import type { Services } from './context.ts'
 import { lockKey } from './host-rows.ts'
 import { jsonBody, noBody } from './json-body.ts'
 import { notFound, Problem } from './problem.ts'
+import type { RouteDoc } from './openapi/route-doc.ts'
+import { resourceDocs } from './openapi/resource-docs.ts'
 import { type Resource, resourceRoutes } from './resource.ts'
-import { agentSchemas } from './schemas/agent.ts'
+import { agent, agentSchemas, stuckEpisode } from './schemas/agent.ts'
 import { inTransaction } from './transaction.ts'
 import { valid } from './validate.ts'
 
@@ -30,6 +32,10 @@ const agents: Resource<AgentRow> = {
     (select e.reason from agent_stuck_episodes e where e.agent_id = agents.id::text and e.ended_at is null) as stuck_reason,
     (select e.started_at from agent_stuck_episodes e where e.agent_id = agents.id::text and e.ended_at is null) as stuck_since,
     created_at::timestamptz as created_at, updated_at::timestamptz as updated_at`,
+  filters: {
+    stuck: (value) =>
+      sql`exists (select from agent_stuck_episodes e where e.agent_id = agents.id::text and e.ended_at is null) = ${value}::boolean`,
+  },
   schemas: { create: schemas.create, list: schemas.list },
   show: (row) => ({
     id: row.id,
@@ -99,3 +105,28 @@ async function openEpisode(trx: Transaction<Database>, id: string, reason: strin
     'this agent is already taken to be stuck: its episode lasts until its ended_at is set or its tasks end, or, for want of a heartbeat, until one arrives',
   )
 }
+
+export const agentDocs: RouteDoc[] = [
+  ...resourceDocs({ table: 'agents', noun: 'agent', schemas, item: agent }),
+  {
+    method: 'post',
+    path: '/api/v1/agents/{id}/heartbeat',
+    id: 'sendHeartbeat',
+    tag: 'agents',
+    summary: 'Report that an agent is alive',
+    description: 'Ends an episode for want of a heartbeat. No body is needed.',
+    answer: { status: 204, description: 'It is on record' },
+    problems: { 413: 'A body came that is larger than 64 KiB' },
+  },
+  {
+    method: 'post',
+    path: '/api/v1/agents/{id}/stuck',
+    id: 'reportStuck',
+    tag: 'agents',
+    summary: 'Report that an agent is stuck',
+    description: 'Sends agent.stuck for each task that the agent holds (status assigned or running).',
+    body: { schema: schemas.stuck },
+    answer: { status: 201, description: 'The episode that this opens', schema: stuckEpisode },
+    problems: { 409: 'The agent is taken to be stuck already' },
+  },
+]

@@ -2,10 +2,16 @@ import { Hono } from 'hono'
 import { access } from './access.ts'
 import { agentRoutes } from './agents.ts'
 import type { AppOptions, Env, Services } from './context.ts'
+import { auditRoutes } from './audit.ts'
+import { discardRoutes, replayRoutes } from './bulk.ts'
 import { deliveryRoutes } from './deliveries.ts'
+import { endpointRoutes } from './endpoints.ts'
 import { refuseOtherMethods, securityHeaders, wellFormedPath } from './guards.ts'
 import { healthRoutes } from './health.ts'
 import { onError } from './on-error.ts'
+import { routeDocs } from './openapi/route-docs.ts'
+import { documentRoutes } from './openapi/routes.ts'
+import { operationRoutes } from './operations.ts'
 import { Problem } from './problem.ts'
 import { projectRoutes } from './projects.ts'
 import { taskRoutes } from './tasks.ts'
@@ -30,9 +36,17 @@ export function createApp(options: AppOptions): Hono<Env> {
   refuseOtherMethods(app)
 
   app.use(access(config.apiTokens))
-  if (config.role !== 'dispatcher') mountResources(app, { db: options.db, refuseUrl: options.refuseUrl })
+  if (config.role !== 'dispatcher') {
+    mountResources(app, servicesOf(options))
+    app.route('/', documentRoutes(routeDocs, options.version))
+  }
   refuseOtherMethods(app)
   return app
+}
+
+function servicesOf({ db, refuseUrl, sender, config }: AppOptions): Services {
+  const { leaseMs, maxInFlightPerEndpoint } = config
+  return { db, refuseUrl, sender, leaseMs, maxInFlightPerEndpoint }
 }
 
 function mountResources(app: Hono<Env>, services: Services): void {
@@ -41,4 +55,9 @@ function mountResources(app: Hono<Env>, services: Services): void {
   app.route('/api/v1/tasks', taskRoutes(services))
   app.route('/api/v1/agents', agentRoutes(services))
   app.route('/api/v1/deliveries', deliveryRoutes(services))
+  app.route('/api/v1/endpoints', endpointRoutes(services))
+  app.route('/api/v1/replays', replayRoutes(services))
+  app.route('/api/v1/discards', discardRoutes(services))
+  app.route('/api/v1/operations', operationRoutes(services))
+  app.route('/api/v1/audit', auditRoutes(services))
 }

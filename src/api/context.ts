@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely'
 import type { Config } from '../config.ts'
 import type { Database } from '../database/tables.ts'
+import type { Sender } from '../delivery/send.ts'
 import type { HealthReport } from './health.ts'
 
 /** What the API needs of a pino logger. */
@@ -18,7 +19,9 @@ export type RefuseUrl = (url: URL) => string | undefined
 export interface AppOptions {
   /** Its pool should have timeouts: no request is to wait for Postgres for ever. */
   db: Kysely<Database>
-  config: Pick<Config, 'apiTokens' | 'role'>
+  config: Pick<Config, 'apiTokens' | 'role' | 'leaseMs' | 'maxInFlightPerEndpoint'>
+  /** Sends what an operator tests an endpoint with. */
+  sender: Pick<Sender, 'send'>
   version: string
   health: () => Promise<HealthReport>
   log?: ApiLog
@@ -29,6 +32,11 @@ export interface AppOptions {
 export interface Services {
   db: Kysely<Database>
   refuseUrl: RefuseUrl | undefined
+  sender: Pick<Sender, 'send'>
+  /** Milliseconds that a dispatcher holds what it claimed. */
+  leaseMs: number
+  /** Deliveries in flight to one endpoint, at most. */
+  maxInFlightPerEndpoint: number
 }
 
 export interface Env {

@@ -2,19 +2,18 @@ import { Hono } from 'hono'
 import { answer, time } from './answer.ts'
 import type { Env, Services } from './context.ts'
 import { toPage } from './cursor.ts'
-import {
-  type DeliveryRow,
-  findDelivery,
-  listDeliveries,
-  type Waiting,
-  type WebhookEventRow,
-} from './delivery-rows.ts'
+import { type DeliveryRow, findDelivery, listDeliveries } from './delivery-rows.ts'
+import { jsonBody, noBody } from './json-body.ts'
 import { RawJson } from './json-text.ts'
 import { notFound } from './problem.ts'
-import { deliveryList, isUuid } from './schemas/delivery.ts'
+import { actorOf } from './record-change.ts'
+import { discardOne, replayOne } from './resend.ts'
+import { deliveryDiscard, deliveryList, isUuid } from './schemas/delivery.ts'
 import { valid } from './validate.ts'
+import { explainWaiting } from './waiting.ts'
+import { withoutSecrets } from './without-secrets.ts'
 
-export function deliveryRoutes({ db }: Services) {
+export function deliveryRoutes({ db, maxInFlightPerEndpoint }: Services) {
   return new Hono<Env>()
     .get('/', valid('query', deliveryList), async (c) => {
       const { cursor, limit, ...filters } = c.req.valid('query')
@@ -27,7 +26,7 @@ export function deliveryRoutes({ db }: Services) {
     })
     .get('/:event_id', async (c) => {
       const eventId = c.req.param('event_id')
-      const found = isUuid(eventId) ? await findDelivery(db, eventId) : undefined
+      const found = isUuid(eventId) ? await findDelivery(db, eventId, maxInFlightPerEndpoint) : undefined
       if (found === undefined) throw notFound('delivery')
       const { event, attempts } = found
       return answer(c, 200, {
@@ -40,6 +39,16 @@ export function deliveryRoutes({ db }: Services) {
           ...rest,
         })),
       })
+    })
+    .post('/:event_id/replay', noBody(), async (c) => {
+      const eventId = c.req.param('event_id')
+      const endpointId = await replayOne(db, actorOf(c), eventId)
+      return answer(c, 202, { matched: 1, event_id: eventId.toLowerCase(), endpoint_id: endpointId })
+    })
+    .post('/:event_id/discard', jsonBody({ optional: true }), valid('json', deliveryDiscard), async (c) => {
+      const eventId = c.req.param('event_id')
+      await discardOne(db, actorOf(c), eventId, c.req.valid('json').reason)
+      return answer(c, 200, { matched: 1, event_id: eventId.toLowerCase() })
     })
 }
 
@@ -62,45 +71,5 @@ function show(row: Omit<DeliveryRow, 'cursor_time'>): object {
     last_error: row.last_error,
     created_at: time(row.created_at),
     settled_at: time(row.settled_at),
-  }
-}
-
-/** Who may read deliveries need not know what a URL's query and credentials hold; SQL may have stored anything. */
-export function withoutSecrets(url: string): string {
-  const parsed = URL.parse(url)
-  if (parsed !== null && parsed.origin !== 'null') return parsed.origin + parsed.pathname
-  const endpoint = url.split(/[?#]/, 1)[0]!
-  return endpoint.slice(endpoint.lastIndexOf('@') + 1)
-}
-
-function explainWaiting(event: WebhookEventRow & Waiting): object | null {
-  switch (event.state) {
-    case 'delivered':
-    case 'dead':
-    case 'discarded':
-      return null
-    case 'delivering':
-      if (event.lease_expired !== true) {
-        const detail = 'a dispatcher is sending it; its lease lasts until then'
-        return { reason: 'delivering', until: time(event.lease_until), detail }
-      }
-      return {
-        reason: 'due',
-        until: null,
-        detail: 'its dispatcher did not report back: the next one to look takes it',
-      }
-    case 'pending':
-      if (event.is_due)
-        return { reason: 'due', until: null, detail: 'the next dispatcher with room for it takes it' }
-      return {
-        reason: 'backing_off',
-        until: time(event.next_attempt_at),
-        detail:
-          event.attempts === 0
-            ? 'its first attempt was put off until then'
-            : `attempt ${event.attempts} failed; the next one is made then`,
-      }
-    default:
-      return event.state satisfies never
   }
 }

@@ -1,6 +1,8 @@
 import { type Kysely, type RawBuilder, sql } from 'kysely'
 import type { Database, WebhookAttempts, WebhookEvents } from '../database/tables.ts'
 import type { Cursor } from './cursor.ts'
+import { conditionsOf, type DeliveryFilter, where } from './delivery-filter.ts'
+import type { WaitingFor } from './waiting.ts'
 
 /** What a page of deliveries shows; the payload is left where it is. */
 export type DeliveryRow = Omit<WebhookEventRow, 'payload'> & { cursor_time: string }
@@ -26,19 +28,8 @@ export interface WebhookEventRow {
   settled_at: Date | number | null
 }
 
-export interface DeliveryQuery {
+export interface DeliveryQuery extends DeliveryFilter {
   state?: WebhookEvents['state'] | undefined
-  event_type?: string | undefined
-  project_id?: string | undefined
-  ticket_id?: string | undefined
-  task_id?: string | undefined
-  endpoint_id?: string | undefined
-  /** A part of last_error. */
-  error?: string | undefined
-  /** Inclusive. */
-  from?: string | undefined
-  /** Exclusive. */
-  to?: string | undefined
 }
 
 const shared = sql`event_id, event_type, entity_type, entity_id, project_id, ticket_id, task_id, agent_id, url,
@@ -57,7 +48,10 @@ export async function listDeliveries(
   { cursor, limit }: { cursor?: Cursor | undefined; limit: number },
 ): Promise<DeliveryRow[]> {
   const { state } = query
-  const conditions = conditionsOf(query, cursor)
+  const conditions = conditionsOf(query)
+  if (cursor !== undefined) {
+    conditions.push(sql`(created_at, event_id) < (${cursor.createdAt}::timestamptz, ${cursor.id}::uuid)`)
+  }
   const page = sql`order by created_at desc, event_id desc limit ${limit + 1}`
   const branches: RawBuilder<unknown>[] = []
   if (state === undefined || state === 'pending' || state === 'delivering') {
@@ -74,43 +68,25 @@ export async function listDeliveries(
   return rows
 }
 
-function conditionsOf(query: DeliveryQuery, cursor: Cursor | undefined): RawBuilder<unknown>[] {
-  const conditions: RawBuilder<unknown>[] = []
-  for (const column of ['event_type', 'project_id', 'ticket_id', 'task_id', 'endpoint_id'] as const) {
-    if (query[column] !== undefined) conditions.push(sql`${sql.ref(column)} = ${query[column]}`)
-  }
-  if (query.error !== undefined) {
-    const pattern = `%${query.error.replaceAll(/[\\%_]/g, '\\$&')}%`
-    conditions.push(sql`last_error ilike ${pattern} escape '\\'`)
-  }
-  if (query.from !== undefined) conditions.push(sql`created_at >= ${query.from}::timestamptz`)
-  if (query.to !== undefined) conditions.push(sql`created_at < ${query.to}::timestamptz`)
-  if (cursor !== undefined) {
-    conditions.push(sql`(created_at, event_id) < (${cursor.createdAt}::timestamptz, ${cursor.id}::uuid)`)
-  }
-  return conditions
-}
-
-function where(conditions: RawBuilder<unknown>[]): RawBuilder<unknown> {
-  return conditions.length === 0 ? sql`` : sql`where ${sql.join(conditions, sql` and `)}`
-}
-
-/** Why an owed event waits, by the clock of the database. */
-export interface Waiting {
-  is_due: boolean
-  lease_until: Date | number | null
-  lease_expired: boolean | null
-}
-
-/** One event with everything about it; undefined where it is not kept (any more). */
+/**
+ * One event with everything about it; undefined where it is not kept (any more).
+ * @param perEndpoint deliveries in flight to one endpoint, at most
+ */
 export async function findDelivery(
   db: Kysely<Database>,
   eventId: string,
-): Promise<{ event: WebhookEventRow & Waiting; attempts: WebhookAttemptRow[] } | undefined> {
-  const { rows } = await sql<WebhookEventRow & Waiting>`
-    select event.*, event.next_attempt_at <= now() as is_due, owed.lease_until, owed.lease_until <= now() as lease_expired
+  perEndpoint: number,
+): Promise<{ event: WebhookEventRow & WaitingFor; attempts: WebhookAttemptRow[] } | undefined> {
+  const { rows } = await sql<WebhookEventRow & WaitingFor>`
+    select event.*, event.next_attempt_at <= now() as is_due, owed.lease_until, owed.lease_until <= now() as lease_expired,
+      -- Its listener has a connection of its own, whose name no pooler hides.
+      exists (select from pg_stat_activity where datname = current_database()
+        and application_name in ('webhook-outbox listen', 'webhook-outbox dispatcher')) as dispatched,
+      e.breaker, e.probe_at, e.opened_at, e.paused_at, e.paused_reason, e.in_flight,
+      least(e.slots, coalesce(e.max_in_flight, ${perEndpoint}::integer)) as capacity
     from webhook_events event
     left join webhook_outbox owed on owed.event_id = event.event_id and event.settled_at is null
+    left join webhook_endpoints e on e.id = owed.endpoint_id
     where event.event_id = ${eventId}`.execute(db)
   const event = rows[0]
   if (event === undefined) return undefined

@@ -16,6 +16,8 @@ export interface Selection<Row> {
   table: HostTable
   /** The select list, which stands after RETURNING too. */
   columns: RawBuilder<unknown>
+  /** What lists can be filtered by besides columns. */
+  filters?: Record<string, (value: string) => RawBuilder<unknown>>
   /** Carries the row's type. */
   show(row: Row): object
 }
@@ -35,14 +37,14 @@ export async function findRow<Row>(
 /** Newest first; rows without created_at come last. One row more than `limit`, where there is one. */
 export async function listRows<Row>(
   db: Kysely<Database>,
-  { table, columns }: Selection<Row>,
+  { table, columns, filters: own = {} }: Selection<Row>,
   filters: Record<string, string>,
   { cursor, limit }: { cursor?: Cursor | undefined; limit: number },
 ): Promise<(Row & { cursor_time: string | null })[]> {
   const createdAt = sql.ref(`${table}.created_at`)
   const id = sql.ref(`${table}.id`)
   const conditions = Object.entries(filters).map(
-    ([column, value]) => sql`${sql.ref(`${table}.${column}`)}::text = ${value}`,
+    ([name, value]) => own[name]?.(value) ?? sql`${sql.ref(`${table}.${name}`)}::text = ${value}`,
   )
   if (cursor !== undefined) conditions.push(after(cursor, createdAt, id))
   const where = conditions.length === 0 ? sql`` : sql`where ${sql.join(conditions, sql` and `)}`

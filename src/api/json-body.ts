@@ -13,14 +13,23 @@ const mergePatch = ['application/json', 'application/merge-patch+json']
 /**
  * Reads a JSON body before it is validated, because the validator takes what is not JSON for `{}`: 415 for another
  * type, 413 past the limit (also in chunks that do not say their length), 400 for what is not UTF-8 or not JSON.
+ * An `optional` body that is empty counts as `{}`.
  */
-export function jsonBody({ limit = bodyLimit, patch = false } = {}): MiddlewareHandler<Env> {
+export function jsonBody({
+  limit = bodyLimit,
+  patch = false,
+  optional = false,
+} = {}): MiddlewareHandler<Env> {
   const types = patch ? mergePatch : json
   return async (c, next) => {
     const type = c.req.header('content-type')
     if (type !== undefined) checkType(type, types)
     checkEncoding(c.req.header('content-encoding'))
     const bytes = await readBytes(c, limit)
+    if (bytes.length === 0 && optional) {
+      c.req.bodyCache.text = Promise.resolve('{}') as never
+      return next()
+    }
     if (bytes.length === 0) throw new Problem(400, 'the body is empty: send a JSON object')
     if (type === undefined) checkType('', types)
     const text = decode(bytes)

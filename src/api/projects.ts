@@ -1,8 +1,9 @@
 import { sql } from 'kysely'
 import { time } from './answer.ts'
 import type { Services } from './context.ts'
+import { resourceDocs } from './openapi/resource-docs.ts'
 import { type Resource, resourceRoutes } from './resource.ts'
-import { projectSchemas } from './schemas/project.ts'
+import { project, projectSchemas } from './schemas/project.ts'
 
 interface ProjectRow {
   id: string
@@ -31,3 +32,11 @@ export function projectRoutes(services: Services) {
   }
   return resourceRoutes(services, projects)
 }
+
+export const projectDocs = resourceDocs({
+  table: 'projects',
+  noun: 'project',
+  schemas: projectSchemas(),
+  item: project,
+  patchDescription: 'A changed webhook_url moves what is still owed to the URL that now applies.',
+})

@@ -9,10 +9,12 @@ import { isDuplicateId } from './database-problem.ts'
 import { findRow, insertRow, listRows, lockKey, type Selection, updateRow, type Values } from './host-rows.ts'
 import { bodyLimit, jsonBody } from './json-body.ts'
 import { invalid, notFound, Problem } from './problem.ts'
+import { actorOf, recordChange } from './record-change.ts'
 import { missingReferences, type References } from './references.ts'
 import type { paging } from './schemas/query.ts'
 import { inTransaction } from './transaction.ts'
 import { valid } from './validate.ts'
+import { withoutSecrets } from './without-secrets.ts'
 
 /** One of the host's tables as a resource of the API. */
 export interface Resource<Row extends { id: string }> extends Selection<Row> {
@@ -22,7 +24,7 @@ export interface Resource<Row extends { id: string }> extends Selection<Row> {
     create: z.ZodObject
     /** Absent: nothing of it can be patched. */
     patch?: z.ZodObject
-    /** Its parameters besides those of paging are columns to filter by. */
+    /** Its parameters besides those of paging are columns to filter by, or stand in `filters`. */
     list: z.ZodObject<typeof paging & Record<string, z.ZodType>>
   }
   /** Columns that hold the id of something else, which must exist. */
@@ -71,7 +73,11 @@ export function resourceRoutes<Row extends { id: string }>(
     const id = c.req.param('id')
     const body: Values = c.req.valid('json')
     const values = resource.toUpdate?.(body) ?? body
-    const row = await inTransaction(db, Object.keys(patch.shape), (trx) => change(trx, resource, id, values))
+    const row = await inTransaction(db, Object.keys(patch.shape), async (trx) => {
+      const changed = await change(trx, resource, id, values)
+      if (changed !== undefined) await recordUrl(trx, actorOf(c), `${table}/${changed.id}`, values)
+      return changed
+    })
     if (row === undefined) throw notFound(noun)
     return answer(c, 200, resource.show(row))
   })
@@ -96,6 +102,18 @@ async function create<Row extends { id: string }>(
   })
   if (row === undefined) throw suppressed(noun)
   return row
+}
+
+/** Where events go is what an operator asks about when they stop coming. */
+async function recordUrl(
+  trx: Transaction<Database>,
+  actor: string,
+  target: string,
+  { webhook_url: url }: Values,
+): Promise<void> {
+  if (url === undefined) return
+  const shown = typeof url === 'string' ? withoutSecrets(url) : null
+  await recordChange(trx, actor, { action: 'webhook_url.change', target, detail: { webhook_url: shown } })
 }
 
 function suppressed(noun: string): Problem {

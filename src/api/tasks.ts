@@ -4,8 +4,9 @@ import type { Services } from './context.ts'
 import type { Values } from './host-rows.ts'
 import { taskBodyLimit } from './json-body.ts'
 import { rawJson } from './json-text.ts'
+import { resourceDocs } from './openapi/resource-docs.ts'
 import { type Resource, resourceRoutes } from './resource.ts'
-import { taskSchemas } from './schemas/task.ts'
+import { task, taskSchemas } from './schemas/task.ts'
 
 interface TaskRow {
   id: string
@@ -73,3 +74,12 @@ function show(row: TaskRow): object {
     updated_at: time(row.updated_at),
   }
 }
+
+export const taskDocs = resourceDocs({
+  table: 'tasks',
+  noun: 'task',
+  schemas: taskSchemas(),
+  item: task,
+  patchDescription:
+    'A status that changes to completed or failed is sent as an event. started_at is set on running and completed_at on completed or failed, where they are null. result is replaced whole.',
+})

@@ -1,8 +1,9 @@
 import { sql } from 'kysely'
 import { time } from './answer.ts'
 import type { Services } from './context.ts'
+import { resourceDocs } from './openapi/resource-docs.ts'
 import { type Resource, resourceRoutes } from './resource.ts'
-import { ticketSchemas } from './schemas/ticket.ts'
+import { ticket, ticketSchemas } from './schemas/ticket.ts'
 
 interface TicketRow {
   id: string
@@ -34,3 +35,11 @@ export function ticketRoutes(services: Services) {
   }
   return resourceRoutes(services, tickets)
 }
+
+export const ticketDocs = resourceDocs({
+  table: 'tickets',
+  noun: 'ticket',
+  schemas: ticketSchemas(),
+  item: ticket,
+  patchDescription: 'A changed webhook_url moves what is still owed to the URL that now applies.',
+})

@@ -85,6 +85,7 @@ export interface WebhookOutbox extends EventColumns, LastAttempt {
   lease_token: string | null
   lease_until: NullableTime
   attempts_before: Generated<number>
+  replayed_at: NullableTime
   endpoint_id: GeneratedAlways<string>
 }
 
@@ -126,6 +127,7 @@ export interface WebhookBacklog {
   oldest_due_age: unknown
   next_attempt_at: Date | null
   last_error: string | null
+  counted_at: Date
 }
 
 export interface WebhookPartitions {

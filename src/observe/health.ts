@@ -3,20 +3,25 @@ import type { HealthReport } from '../api/health.ts'
 import { pendingMigrations, runMigrate } from '../database/migrate.ts'
 import type { Database } from '../database/tables.ts'
 import { partitionDaysAhead, warnBelowDays } from '../dispatch/partitions.ts'
+import { findDispatchers } from './dispatchers.ts'
 
 type Check = HealthReport['checks'][string]
 
 const deadlineMs = 3_000
 
 /**
- * Whether this process can do its work, for /readyz: the database answers, it is migrated, and days are made ahead.
+ * Whether this process can do its work, for /readyz: the database answers, it is migrated, days are made ahead, and
+ * somebody dispatches.
  * Never rejects, and answers within three seconds.
  */
 export async function checkHealth(db: Kysely<Database>): Promise<HealthReport> {
   const checks: Record<string, Check> = { database: await check(() => answers(db)) }
   if (checks.database!.status === 'ok') {
     checks.migrations = await check(() => migrated(db))
-    if (checks.migrations.status === 'ok') checks.partitions = await check(() => partitioned(db))
+    if (checks.migrations.status === 'ok') {
+      checks.partitions = await check(() => partitioned(db))
+      checks.dispatchers = await check(() => dispatched(db))
+    }
   }
   const failing = Object.values(checks).some((c) => c.status === 'failing')
   return { status: failing ? 'failing' : 'ok', checks }
@@ -47,6 +52,17 @@ async function migrated(db: Kysely<Database>): Promise<Check> {
   const pending = await pendingMigrations(db)
   if (pending.length === 0) return { status: 'ok' }
   return { status: 'failing', detail: runMigrate(pending) }
+}
+
+/** A warning only: a process that serves the API can do its work without. */
+async function dispatched(db: Kysely<Database>): Promise<Check> {
+  const { listening, asleep } = await findDispatchers(db)
+  if (listening > 0 || asleep) return { status: 'ok', detail: `${Math.max(listening, 1)} connected` }
+  return {
+    status: 'warning',
+    detail:
+      'no dispatcher is connected, and nothing is sent: start the service with ROLE=all or ROLE=dispatcher',
+  }
 }
 
 async function partitioned(db: Kysely<Database>): Promise<Check> {

@@ -2,14 +2,15 @@ import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { createApp } from '../../src/api/app.ts'
 import { kyselyOver } from '../../src/database/connection.ts'
-import { callerOf, createTestApi } from './support.ts'
+import { callerOf, createTestApi, noSender, testConfig } from './support.ts'
 
 const open = await createTestApi({ after })
 const guarded = callerOf(
   createApp({
     db: kyselyOver(open.database.pool),
+    sender: noSender,
     config: {
-      role: 'all',
+      ...testConfig,
       apiTokens: [
         { role: 'read', name: 'dashboard', token: 'read-token' },
         { role: 'write', name: 'backend', token: 'write-token' },
@@ -25,12 +26,24 @@ describe('with tokens', () => {
     ['GET', '/api/v1/projects'],
     ['HEAD', '/api/v1/tasks'],
     ['GET', '/api/v1/deliveries'],
+    ['GET', '/api/v1/endpoints'],
+    ['GET', '/api/v1/operations'],
+    ['GET', '/api/v1/audit'],
   ]
   const writes: [string, string, unknown?][] = [
     ['POST', '/api/v1/projects', { name: 'x' }],
     ['PATCH', '/api/v1/tasks/x', {}],
     ['POST', '/api/v1/agents/x/heartbeat'],
     ['POST', '/api/v1/agents/x/stuck', { reason: 'x' }],
+    ['POST', '/api/v1/deliveries/x/replay'],
+    ['POST', '/api/v1/deliveries/x/discard'],
+    ['POST', '/api/v1/replays', {}],
+    ['POST', '/api/v1/discards', {}],
+    ['POST', '/api/v1/operations/x/cancel'],
+    ['PATCH', '/api/v1/endpoints/x', {}],
+    ['POST', '/api/v1/endpoints/x/pause'],
+    ['POST', '/api/v1/endpoints/x/resume'],
+    ['POST', '/api/v1/endpoints/x/test'],
   ]
   for (const [name, authorization, mayRead, mayWrite] of [
     ['no token', undefined, 401, 401],
@@ -134,7 +147,8 @@ describe('without tokens', () => {
 
 test('a process that only dispatches serves its health and nothing else', async () => {
   const app = createApp({
-    ...{ db: undefined as never, config: { apiTokens: [], role: 'dispatcher' }, version: '0' },
+    ...{ db: undefined as never, config: { ...testConfig, role: 'dispatcher' }, version: '0' },
+    sender: noSender,
     health: () => Promise.resolve({ status: 'ok', checks: {} }),
   })
   assert.equal((await app.request('/livez')).status, 200)

@@ -75,3 +75,19 @@ test('an unknown agent has neither heartbeats nor episodes', async () => {
   }
   assert.deepEqual(await episodes('nope'), [])
 })
+
+test('agents are listed by whether they are stuck', async () => {
+  const agent_type = 'of the list by stuck'
+  for (const id of ['calm', 'in-a-loop', 'was-stuck'])
+    await api.call('POST', '/api/v1/agents', { id, agent_type })
+  await api.database.query(`
+    insert into agent_stuck_episodes (agent_id, reason, ended_at)
+    values ('in-a-loop', 'loop', null), ('was-stuck', 'loop', now())`)
+  const list = async (stuck: string) => {
+    const query = new URLSearchParams({ agent_type, stuck }).toString()
+    return (await api.call('GET', `/api/v1/agents?${query}`)).body.items.map(({ id }) => id).sort()
+  }
+  assert.deepEqual(await list('true'), ['in-a-loop'])
+  assert.deepEqual(await list('false'), ['calm', 'was-stuck'])
+  assert.equal((await api.call('GET', '/api/v1/agents?stuck=yes')).status, 422)
+})

@@ -12,6 +12,7 @@ await api.call('POST', '/api/v1/projects', { id: 'p', name: 'P' })
 await api.call('POST', '/api/v1/tasks', { id: 'k', title: 'K' })
 await api.call('POST', '/api/v1/agents', { id: 'a' })
 
+const uuid = '00000000-0000-4000-8000-000000000000'
 const writes: [string, string][] = [
   ['POST', '/api/v1/projects'],
   ['POST', '/api/v1/tickets'],
@@ -20,7 +21,14 @@ const writes: [string, string][] = [
   ['POST', '/api/v1/agents/a/stuck'],
   ['PATCH', '/api/v1/projects/p'],
   ['PATCH', '/api/v1/tasks/k'],
+  ['POST', '/api/v1/replays'],
+  ['POST', '/api/v1/discards'],
+  ['PATCH', `/api/v1/endpoints/${uuid}`],
+  ['POST', `/api/v1/endpoints/${uuid}/pause`],
+  ['POST', `/api/v1/deliveries/${uuid}/discard`],
 ]
+/** A body is optional there: none at all counts as {}. */
+const needsBody = (path: string) => !/\/(?:pause|discard)$/.test(path)
 
 describe('content type', () => {
   for (const [method, path] of writes) {
@@ -98,7 +106,7 @@ describe('malformed bodies', () => {
       '{"name":"x"} x',
       '{"name":"\u0001"}',
       '\uFEFF',
-    ]) {
+    ].filter((raw) => raw !== '' || needsBody(path))) {
       test(`${method} ${path} of ${JSON.stringify(raw)} is 400`, async () => {
         const answer = await api.call(method, path, undefined, { raw })
         assert.equal(answer.status, 400, answer.text)
@@ -106,8 +114,8 @@ describe('malformed bodies', () => {
       })
     }
 
-    test(`${method} ${path} without a body is 400`, async () => {
-      assert.equal((await api.call(method, path)).status, 400)
+    test(`${method} ${path} without a body is ${needsBody(path) ? 400 : 404}`, async () => {
+      assert.equal((await api.call(method, path)).status, needsBody(path) ? 400 : 404)
     })
 
     test(`${method} ${path} of invalid UTF-8 is 400`, async () => {
@@ -173,12 +181,20 @@ describe('size', () => {
     assert.equal(await send([]), 400)
   })
 
-  test('a heartbeat needs no body, takes any, and refuses a large one', async () => {
-    const path = '/api/v1/agents/a/heartbeat'
-    assert.equal((await api.call('POST', path)).status, 204)
-    assert.equal((await api.call('POST', path, {})).status, 204)
-    assert.equal((await api.call('POST', path, undefined, { raw: 'x'.repeat(65_537) })).status, 413)
-  })
+  for (const [path, status] of [
+    ['agents/a/heartbeat', 204],
+    [`deliveries/${uuid}/replay`, 404],
+    [`endpoints/${uuid}/resume`, 404],
+    [`endpoints/${uuid}/test`, 404],
+    [`operations/${uuid}/cancel`, 404],
+  ] as const) {
+    test(`${path} needs no body, takes any, and refuses a large one`, async () => {
+      assert.equal((await api.call('POST', `/api/v1/${path}`)).status, status)
+      assert.equal((await api.call('POST', `/api/v1/${path}`, {})).status, status)
+      const large = { raw: 'x'.repeat(65_537) }
+      assert.equal((await api.call('POST', `/api/v1/${path}`, undefined, large)).status, 413)
+    })
+  }
 })
 
 describe('invalid values', () => {

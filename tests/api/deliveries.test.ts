@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
+import { createPool } from '../../src/database/connection.ts'
+import { onCleanup } from '../support/cleanup.ts'
+import { endpoint, open } from '../support/endpoints.ts'
 import { createTestApi, pointers } from './support.ts'
 
 const api = await createTestApi({ after })
@@ -173,20 +176,87 @@ describe('the list', () => {
 })
 
 describe('one delivery', () => {
-  for (const [n, reason, until] of [
-    [1, 'backing_off', '2100-01-01T00:00:00.000Z'],
-    [3, 'delivering', '2100-01-01T00:00:00.000Z'],
-    [6, 'due', null],
-    [7, 'due', null],
-    [8, 'backing_off', '2100-01-01T00:00:00.000Z'],
+  interface Waiting {
+    reason: string
+    since: string | null
+    until: string | null
+    detail: string
+  }
+  const waitingOf = async (n: number) =>
+    (await api.call('GET', `/api/v1/deliveries/${id(n)}`)).body['waiting'] as Waiting
+
+  const later = '2100-01-01T00:00:00.000Z'
+  for (const [n, reason, until, words] of [
+    [1, 'backing_off', later, /attempt 1 failed/],
+    [3, 'delivering', later, /is sending it/],
+    [6, 'no_dispatcher', null, /its dispatcher is gone.*start one/],
+    [7, 'no_dispatcher', null, /no dispatcher is connected: start one/],
+    [8, 'backing_off', later, /first attempt was put off/],
   ] as const) {
     test(`${n} waits because it is ${reason}`, async () => {
-      const { body } = await api.call('GET', `/api/v1/deliveries/${id(n)}`)
-      const { detail, ...waiting } = body['waiting'] as { detail: string }
-      assert.deepEqual(waiting, { reason, until })
-      assert.notEqual(detail, '')
+      const { detail, ...waiting } = await waitingOf(n)
+      assert.deepEqual(waiting, { reason, since: null, until })
+      assert.match(detail, words)
     })
   }
+
+  test('with a dispatcher, what is due is only due, also where another one died with it', async (t) => {
+    const pool = createPool(api.database.url, { maxConnections: 1, applicationName: 'webhook-outbox listen' })
+    onCleanup(t, () => pool.end())
+    await pool.query('select')
+    for (const [n, words] of [
+      [6, /did not report back/],
+      [7, /next dispatcher with room/],
+    ] as const) {
+      const { detail, ...waiting } = await waitingOf(n)
+      assert.deepEqual(waiting, { reason: 'due', since: null, until: null })
+      assert.match(detail, words)
+    }
+    const url = 'http://127.0.0.1:9/full'
+    await insert({ n: 31, columns: { url, next_attempt_at: '2026-01-01' } })
+    for (const [columns, reason] of [
+      [{ in_flight: '3', slots: '3' }, 'at_capacity'],
+      [{ in_flight: '2', slots: '3' }, 'due'],
+      [{ in_flight: '2', slots: '3', max_in_flight: '2' }, 'at_capacity'],
+      [{ in_flight: '16', slots: '100' }, 'at_capacity'],
+      [{ in_flight: '16', slots: '100', max_in_flight: '50' }, 'due'],
+    ] as const) {
+      await endpoint(api.database, url, columns)
+      assert.equal((await waitingOf(31)).reason, reason, JSON.stringify(columns))
+      await api.database.query('delete from webhook_endpoints')
+    }
+    await api.database.query('delete from webhook_outbox where event_id = $1', [id(31)])
+  })
+
+  test('what its endpoint is in the way of says so, and since when', async () => {
+    const url = 'http://127.0.0.1:9/waits'
+    await insert({ n: 30, columns: { url, next_attempt_at: '2026-01-01' } })
+    const opened = { ...open, opened_at: `'2026-01-02'`, probe_at: `'2100-01-01'` }
+    for (const [columns, reason, since, until, words] of [
+      [opened, 'breaker_open', '2026-01-02T00:00:00.000Z', later, /keeps failing.*probes it then/],
+      [
+        { ...opened, breaker: `'probing'` },
+        'breaker_open',
+        '2026-01-02T00:00:00.000Z',
+        null,
+        /probing it now/,
+      ],
+      [
+        { ...opened, paused_at: `'2026-01-03'`, paused_reason: `'410 Gone'` },
+        'paused',
+        '2026-01-03T00:00:00.000Z',
+        null,
+        /paused \(410 Gone\): resume it/,
+      ],
+    ] as const) {
+      await endpoint(api.database, url, columns)
+      const { detail, ...waiting } = await waitingOf(30)
+      assert.deepEqual(waiting, { reason, since, until })
+      assert.match(detail, words)
+      await api.database.query('delete from webhook_endpoints')
+    }
+    await api.database.query('delete from webhook_outbox where event_id = $1', [id(30)])
+  })
 
   test('a settled one waits for nothing', async () => {
     for (const n of [2, 4, 5]) {

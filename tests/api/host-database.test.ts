@@ -3,7 +3,7 @@ import { test, type TestContext } from 'node:test'
 import { createApp } from '../../src/api/app.ts'
 import { connect } from '../../src/database/connection.ts'
 import { onCleanup } from '../support/cleanup.ts'
-import { type Answer, callerOf, createTestApi, pointers } from './support.ts'
+import { type Answer, callerOf, createTestApi, noSender, pointers, testConfig } from './support.ts'
 
 /** An API on tables that their host has made stricter. */
 async function hosted(t: TestContext, ...statements: string[]) {
@@ -241,7 +241,7 @@ test("a policy of the host's row-level security is 422, a missing grant 503", as
   onCleanup(t, () => db.destroy())
   const call = callerOf(
     createApp({
-      ...{ db, config: { apiTokens: [], role: 'all' }, version: '0' },
+      ...{ db, config: testConfig, sender: noSender, version: '0' },
       health: () => Promise.resolve({ status: 'ok', checks: {} }),
     }),
   )

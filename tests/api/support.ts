@@ -2,6 +2,7 @@ import { createApp } from '../../src/api/app.ts'
 import type { AppOptions } from '../../src/api/context.ts'
 import { kyselyOver } from '../../src/database/connection.ts'
 import { migrateToLatest } from '../../src/database/migrate.ts'
+import { createSender } from '../../src/delivery/send.ts'
 import { onCleanup } from '../support/cleanup.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
@@ -43,6 +44,18 @@ export interface TestApi {
   call(method: string, path: string, body?: unknown, options?: CallOptions): Promise<Answer>
 }
 
+export const testConfig: AppOptions['config'] = {
+  apiTokens: [],
+  role: 'all',
+  leaseMs: 30_000,
+  maxInFlightPerEndpoint: 16,
+}
+
+/** For an app that sends nothing. */
+export const noSender: AppOptions['sender'] = {
+  send: () => Promise.reject(new Error('nothing is sent here')),
+}
+
 /**
  * The API on a database of its own, called without a socket.
  * @param hostSchema statements that make the host's tables, before this service is added to them
@@ -58,12 +71,15 @@ export async function createTestApi(
     await database.query(hostSchema)
     await migrateToLatest(database.url)
   }
+  const sender = createSender({ timeoutMs: 2_000, version: 'test', maxSockets: 64 })
+  onCleanup(owner, () => sender.close())
   const logged: object[] = []
   const note = (fields: object, message: string) => void logged.push({ ...fields, message })
   const app = createApp({
     // It shares the test database's pool, which the test database ends.
     db: kyselyOver(database.pool),
-    config: { apiTokens: [], role: 'all' },
+    config: testConfig,
+    sender,
     version: '0.0.0',
     health: () => Promise.resolve({ status: 'ok', checks: {} }),
     log: { warn: note, error: note },

@@ -6,12 +6,12 @@ import type { AppOptions } from '../../src/api/context.ts'
 import { connect, createPool, kyselyOver } from '../../src/database/connection.ts'
 import { onCleanup } from '../support/cleanup.ts'
 import { createTestDatabase } from '../support/database.ts'
-import { callerOf, createTestApi } from './support.ts'
+import { callerOf, createTestApi, noSender, testConfig } from './support.ts'
 
 function callerOn(db: AppOptions['db'], options: Partial<AppOptions> = {}) {
   return callerOf(
     createApp({
-      ...{ db, config: { apiTokens: [], role: 'all' }, version: '0' },
+      ...{ db, config: testConfig, sender: noSender, version: '0' },
       health: () => Promise.resolve({ status: 'ok', checks: {} }),
       ...options,
     }),
@@ -26,7 +26,18 @@ const requests: [string, string, unknown?][] = [
   ['POST', '/api/v1/agents/x/heartbeat'],
   ['POST', '/api/v1/agents/x/stuck', { reason: 'x' }],
   ['GET', '/api/v1/deliveries'],
-  ['GET', '/api/v1/deliveries/00000000-0000-4000-8000-000000000000'],
+  ...[
+    ...['GET /deliveries/ID', 'POST /deliveries/ID/replay', 'POST /deliveries/ID/discard'],
+    ...['GET /endpoints', 'GET /endpoints/ID', 'POST /endpoints/ID/pause', 'POST /endpoints/ID/resume'],
+    ...['POST /endpoints/ID/test', 'GET /operations', 'GET /operations/ID', 'POST /operations/ID/cancel'],
+    'GET /audit',
+  ].map((request): [string, string] => {
+    const [method, path] = request.split(' ') as [string, string]
+    return [method, `/api/v1${path.replace('ID', '00000000-0000-4000-8000-000000000000')}`]
+  }),
+  ['PATCH', '/api/v1/endpoints/00000000-0000-4000-8000-000000000000', { max_in_flight: 1 }],
+  ['POST', '/api/v1/replays', {}],
+  ['POST', '/api/v1/discards', { all: true, dry_run: false }],
 ]
 
 async function assertUnavailable(call: ReturnType<typeof callerOf>): Promise<void> {

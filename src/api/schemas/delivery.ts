@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { paging, parameter, timeParameter } from './query.ts'
+import { text } from './text.ts'
 
 export const deliveryStates = ['pending', 'delivering', 'delivered', 'dead', 'discarded'] as const
 
@@ -17,7 +18,7 @@ export const deliveryFilters = {
   ticket_id: parameter().optional(),
   task_id: parameter().optional(),
   endpoint_id: z
-    .string({ error: 'must be given once' })
+    .string({ error: 'must be one string' })
     .refine(isUuid, { error: 'must be a UUID' })
     .optional(),
   error: parameter().optional().describe('A part of last_error, in upper or lower case'),
@@ -37,3 +38,9 @@ export const deliveryList = z
       })
     }
   })
+
+export const discardReason = text({ max: 1_000 })
+  .optional()
+  .describe('Why, for the last_error of what is discarded')
+
+export const deliveryDiscard = z.strictObject({ reason: discardReason })

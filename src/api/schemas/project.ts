@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { RefuseUrl } from '../context.ts'
+import { unknownTime } from './answer.ts'
 import { paging, parameter } from './query.ts'
 import { newId, status, text } from './text.ts'
 import { webhookUrl } from './webhook-url.ts'
@@ -12,3 +13,14 @@ export function projectSchemas(refuse?: RefuseUrl) {
     list: z.strictObject({ status: parameter().optional(), ...paging }),
   }
 }
+
+export const project = z
+  .object({
+    id: z.string(),
+    name: z.string().nullable(),
+    status: z.string().nullable(),
+    webhook_url: z.string().nullable().describe('Where the events of its tickets are sent; null for nowhere'),
+    created_at: unknownTime,
+    updated_at: unknownTime,
+  })
+  .meta({ id: 'Project' })

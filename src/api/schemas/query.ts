@@ -6,14 +6,16 @@ import { text } from './text.ts'
 export const parameter = (max = 1_000) => text({ max, oneLine: true })
 
 const limit = z
-  .string({ error: 'must be given once' })
+  .string({ error: 'must be one string' })
   .refine((value) => /^(?:[1-9]\d?|100)$/.test(value), { error: 'must be a whole number from 1 to 100' })
   .transform(Number)
   .default(50)
-  .describe('How many items a page has at most: 1 to 100')
+  // What the text must be.
+  .meta({ type: 'integer', minimum: 1, maximum: 100 })
+  .describe('How many items a page has at most: 1 to 100, or else 50')
 
 const cursor = z
-  .string({ error: 'must be given once' })
+  .string({ error: 'must be one string' })
   .transform((value, context) => {
     const decoded = decodeCursor(value)
     if (decoded !== undefined) return decoded
@@ -29,7 +31,7 @@ export const paging = { cursor, limit }
 const moment = /^\d{4}-\d\d-\d\d(?:[Tt]\d\d:\d\d(?::\d\d(?:\.(\d{1,9}))?)?(?:[Zz]|[+-]\d\d:\d\d))?$/
 
 /** A time as ISO 8601, or a day, which begins at midnight UTC; to the microsecond, as Postgres keeps it. */
-export const timeParameter = z.string({ error: 'must be given once' }).transform((value, context) => {
+export const timeParameter = z.string({ error: 'must be one string' }).transform((value, context) => {
   const fraction = moment.exec(value)
   const parsed = new Date(value)
   const day = new Date(`${value.slice(0, 10)}T00:00:00Z`)

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { unknownTime } from './answer.ts'
 import { jsonValue } from './json-value.ts'
 import { paging, parameter } from './query.ts'
 import { newId, reference, status, text, typeError } from './text.ts'
@@ -33,3 +34,21 @@ export function taskSchemas() {
     }),
   }
 }
+
+export const task = z
+  .object({
+    id: z.string(),
+    ticket_id: z.string().nullable(),
+    title: z.string().nullable(),
+    status: z.string().nullable(),
+    assigned_agent_id: z.string().nullable(),
+    result: z.unknown().describe('Any JSON, as it is stored'),
+    error_message: z.string().nullable(),
+    retry_count: z.number().nullable(),
+    max_retries: z.number().nullable(),
+    started_at: unknownTime,
+    completed_at: unknownTime,
+    created_at: unknownTime,
+    updated_at: unknownTime,
+  })
+  .meta({ id: 'Task' })

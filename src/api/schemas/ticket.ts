@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { RefuseUrl } from '../context.ts'
+import { unknownTime } from './answer.ts'
 import { paging, parameter } from './query.ts'
 import { newId, reference, status, text } from './text.ts'
 import { webhookUrl } from './webhook-url.ts'
@@ -21,3 +22,15 @@ export function ticketSchemas(refuse?: RefuseUrl) {
     list: z.strictObject({ project_id: parameter().optional(), status: parameter().optional(), ...paging }),
   }
 }
+
+export const ticket = z
+  .object({
+    id: z.string(),
+    project_id: z.string().nullable(),
+    title: z.string().nullable(),
+    status: z.string().nullable(),
+    webhook_url: z.string().nullable().describe("Wins over the project's; null for that one"),
+    created_at: unknownTime,
+    updated_at: unknownTime,
+  })
+  .meta({ id: 'Ticket' })
