@@ -56,10 +56,10 @@ export const mutants: Mutant[] = [
     name: 'the claim waits for locked rows (no SKIP LOCKED)',
     file: 'db/migrations/0007_endpoints.ts',
     search: `for update skip locked
-            ) o
+          ) o
           limit max_rows`,
     replace: `for update
-            ) o
+          ) o
           limit max_rows`,
     test: [claim, 'a row that another transaction has locked does not hold up the claim of the others'],
   },
