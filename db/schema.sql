@@ -243,6 +243,26 @@ CREATE FUNCTION public.webhook_claim(max_rows integer, lease_ms double precision
 COMMENT ON FUNCTION public.webhook_claim(max_rows integer, lease_ms double precision, max_held integer, cap integer, slow_budget integer, held jsonb, hanging uuid[], hot uuid[], after uuid, visits integer) IS 'Takes what is due for a dispatcher, within the limits of each endpoint; for the dispatcher''s use only';
 
 --
+-- Name: webhook_confirm_installation(text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.webhook_confirm_installation(name text) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+      delete from webhook_installation where webhook_confirm_installation.name is null;
+      insert into webhook_installation (name)
+      select webhook_confirm_installation.name where webhook_confirm_installation.name is not null
+      on conflict ((true)) do update set name = excluded.name, stored_at = clock_timestamp();
+    $$;
+
+--
+-- Name: FUNCTION webhook_confirm_installation(name text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.webhook_confirm_installation(name text) IS 'From now on services under this name send the events of this database, and no others; null: the name is forgotten, and services without one send again';
+
+--
 -- Name: webhook_create_partitions(integer); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -2544,6 +2564,36 @@ CREATE TABLE public.webhook_history_delivered_default (
 COMMENT ON TABLE public.webhook_history_delivered_default IS 'Takes what no day takes; rows move out when their day is made';
 
 --
+-- Name: webhook_installation; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.webhook_installation (
+    name text NOT NULL,
+    stored_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT webhook_installation_name_check CHECK (((name <> ''::text) AND (char_length(name) <= 200)))
+);
+
+ALTER TABLE ONLY public.webhook_installation REPLICA IDENTITY FULL;
+
+--
+-- Name: TABLE webhook_installation; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.webhook_installation IS 'One row, or none: the INSTALLATION that sends the events of this database. A service under another name sends nothing. Change it by webhook_confirm_installation';
+
+--
+-- Name: COLUMN webhook_installation.name; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_installation.name IS 'Its name';
+
+--
+-- Name: COLUMN webhook_installation.stored_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_installation.stored_at IS 'When a service stored it first, or an operator confirmed it';
+
+--
 -- Name: webhook_migration; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -3194,6 +3244,12 @@ CREATE INDEX webhook_history_delivered_task_id_idx ON ONLY public.webhook_histor
 CREATE INDEX webhook_history_delivered_default_task_id_idx ON public.webhook_history_delivered_default USING hash (task_id);
 
 --
+-- Name: webhook_installation_one_row; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE UNIQUE INDEX webhook_installation_one_row ON public.webhook_installation USING btree ((true));
+
+--
 -- Name: webhook_operations_created_at_idx; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -3391,6 +3447,12 @@ REVOKE ALL ON FUNCTION public.webhook_capture_task() FROM PUBLIC;
 --
 
 REVOKE ALL ON FUNCTION public.webhook_claim(max_rows integer, lease_ms double precision, max_held integer, cap integer, slow_budget integer, held jsonb, hanging uuid[], hot uuid[], after uuid, visits integer) FROM PUBLIC;
+
+--
+-- Name: FUNCTION webhook_confirm_installation(name text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.webhook_confirm_installation(name text) FROM PUBLIC;
 
 --
 -- Name: FUNCTION webhook_end_missing_heartbeat(agent public.agents); Type: ACL; Schema: public; Owner: -

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
 import { z } from 'zod'
+import { text } from './api/schemas/text.ts'
 import { isCidr } from './delivery/address-policy.ts'
 import { distance } from './distance.ts'
 
@@ -149,7 +150,7 @@ const variables = {
   DEAD_RETENTION: duration('30d'),
   MAX_OWED_AGE: duration('14d'),
   RECOVER_WINDOW: duration('24h', { zero: true }),
-  INSTALLATION: z.string().max(200, 'must be 200 characters or fewer').optional(),
+  INSTALLATION: text({ max: 200, oneLine: true }).optional(),
   OPERATOR_WEBHOOK_URL: httpUrl.optional(),
   SHUTDOWN_GRACE: duration('15s'),
   LOG_LEVEL: z

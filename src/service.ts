@@ -16,6 +16,7 @@ import { createExpirer } from './dispatch/expire.ts'
 import { createPartitionKeeper } from './dispatch/partitions.ts'
 import { createReconciler } from './dispatch/reconcile.ts'
 import { createRecoverer } from './dispatch/recover.ts'
+import { createInstallationGate } from './installation/gate.ts'
 import { checkHealth } from './observe/health.ts'
 import type { Log } from './observe/log.ts'
 import { createNotifyQueueWatch } from './observe/notify-queue.ts'
@@ -69,7 +70,7 @@ export async function startService(config: ServiceConfig, log: Log): Promise<Ser
     config,
     log,
     version,
-    health: () => checkHealth(db),
+    health: () => checkHealth(db, config),
     refuseUrl: refuseAddresses(addresses),
   })
   const server = await listen(app.fetch, config).catch(async (error: unknown) => {
@@ -104,7 +105,9 @@ function startDispatch(
     onIdleError: logLost(log),
   })
   const dispatchDb = kyselyOver(pool)
+  const { loop: gate, maySend } = createInstallationGate({ db: dispatchDb, log, name: config.installation })
   const parts: Startable[] = [
+    gate,
     new Dispatcher({
       db: pool,
       listenUrl: config.listenDatabaseUrl,
@@ -117,17 +120,19 @@ function startDispatch(
       deliveryTimeoutMs: config.deliveryTimeoutMs,
       pollIntervalMs: config.pollIntervalMs,
       shutdownGraceMs: config.shutdownGraceMs,
+      maySend,
     }),
     createStuckDetector({
       db: dispatchDb,
       log,
       stuckAfterMs: config.agentStuckAfterMs,
       sweepIntervalMs: config.stuckSweepIntervalMs,
+      maySend,
     }),
     createReconciler({ db: dispatchDb, log }),
-    createExpirer({ db: dispatchDb, log, maxAgeMs: config.maxOwedAgeMs }),
+    createExpirer({ db: dispatchDb, log, maxAgeMs: config.maxOwedAgeMs, maySend }),
     ...(config.recoverWindowMs > 0
-      ? [createRecoverer({ db: dispatchDb, log, windowMs: config.recoverWindowMs })]
+      ? [createRecoverer({ db: dispatchDb, log, windowMs: config.recoverWindowMs, maySend })]
       : []),
     createPartitionKeeper({
       db: dispatchDb,
@@ -135,13 +140,15 @@ function startDispatch(
       retentionMs: config.retentionMs,
       deadRetentionMs: config.deadRetentionMs,
     }),
-    createOperationRunner({ db: dispatchDb, log }),
+    createOperationRunner({ db: dispatchDb, log, maySend }),
     createBacklogCounter({ db: dispatchDb, log }),
     createNotifyQueueWatch({ db: dispatchDb, log }),
   ]
   const stopWaiting = new AbortController()
-  const started = untilMigrated(db, log, stopWaiting.signal).then((migrated) => {
+  const started = untilMigrated(db, log, stopWaiting.signal).then(async (migrated) => {
     if (!migrated) return
+    // So that all begin with it; where it fails, it says so when it is started.
+    await gate.runOnce().catch(() => undefined)
     for (const part of parts) part.start()
     log.info('dispatching')
   })

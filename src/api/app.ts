@@ -8,6 +8,7 @@ import { deliveryRoutes } from './deliveries.ts'
 import { endpointRoutes } from './endpoints.ts'
 import { refuseOtherMethods, securityHeaders, wellFormedPath } from './guards.ts'
 import { healthRoutes } from './health.ts'
+import { installationRoutes } from './installation.ts'
 import { onError } from './on-error.ts'
 import { routeDocs } from './openapi/route-docs.ts'
 import { documentRoutes } from './openapi/routes.ts'
@@ -45,8 +46,8 @@ export function createApp(options: AppOptions): Hono<Env> {
 }
 
 function servicesOf({ db, refuseUrl, sender, config }: AppOptions): Services {
-  const { leaseMs, maxInFlightPerEndpoint } = config
-  return { db, refuseUrl, sender, leaseMs, maxInFlightPerEndpoint }
+  const { leaseMs, maxInFlightPerEndpoint, installation } = config
+  return { db, refuseUrl, sender, leaseMs, maxInFlightPerEndpoint, installation }
 }
 
 function mountResources(app: Hono<Env>, services: Services): void {
@@ -59,5 +60,6 @@ function mountResources(app: Hono<Env>, services: Services): void {
   app.route('/api/v1/replays', replayRoutes(services))
   app.route('/api/v1/discards', discardRoutes(services))
   app.route('/api/v1/operations', operationRoutes(services))
+  app.route('/api/v1/installation', installationRoutes(services))
   app.route('/api/v1/audit', auditRoutes(services))
 }

@@ -19,7 +19,8 @@ export type RefuseUrl = (url: URL) => string | undefined
 export interface AppOptions {
   /** Its pool should have timeouts: no request is to wait for Postgres for ever. */
   db: Kysely<Database>
-  config: Pick<Config, 'apiTokens' | 'role' | 'leaseMs' | 'maxInFlightPerEndpoint'>
+  config: Pick<Config, 'apiTokens' | 'role' | 'leaseMs' | 'maxInFlightPerEndpoint'> &
+    Partial<Pick<Config, 'installation'>>
   /** Sends what an operator tests an endpoint with. */
   sender: Pick<Sender, 'send'>
   version: string
@@ -37,6 +38,8 @@ export interface Services {
   leaseMs: number
   /** Deliveries in flight to one endpoint, at most. */
   maxInFlightPerEndpoint: number
+  /** INSTALLATION. */
+  installation: string | undefined
 }
 
 export interface Env {

@@ -13,7 +13,7 @@ import { valid } from './validate.ts'
 import { explainWaiting } from './waiting.ts'
 import { withoutSecrets } from './without-secrets.ts'
 
-export function deliveryRoutes({ db, maxInFlightPerEndpoint }: Services) {
+export function deliveryRoutes({ db, maxInFlightPerEndpoint: perEndpoint, installation }: Services) {
   return new Hono<Env>()
     .get('/', valid('query', deliveryList), async (c) => {
       const { cursor, limit, ...filters } = c.req.valid('query')
@@ -26,7 +26,9 @@ export function deliveryRoutes({ db, maxInFlightPerEndpoint }: Services) {
     })
     .get('/:event_id', async (c) => {
       const eventId = c.req.param('event_id')
-      const found = isUuid(eventId) ? await findDelivery(db, eventId, maxInFlightPerEndpoint) : undefined
+      const found = isUuid(eventId)
+        ? await findDelivery(db, eventId, { perEndpoint, installation })
+        : undefined
       if (found === undefined) throw notFound('delivery')
       const { event, attempts } = found
       return answer(c, 200, {

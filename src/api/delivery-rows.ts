@@ -71,17 +71,19 @@ export async function listDeliveries(
 /**
  * One event with everything about it; undefined where it is not kept (any more).
  * @param perEndpoint deliveries in flight to one endpoint, at most
+ * @param installation of this service
  */
 export async function findDelivery(
   db: Kysely<Database>,
   eventId: string,
-  perEndpoint: number,
+  { perEndpoint, installation = null }: { perEndpoint: number; installation: string | null | undefined },
 ): Promise<{ event: WebhookEventRow & WaitingFor; attempts: WebhookAttemptRow[] } | undefined> {
   const { rows } = await sql<WebhookEventRow & WaitingFor>`
     select event.*, event.next_attempt_at <= now() as is_due, owed.lease_until, owed.lease_until <= now() as lease_expired,
       -- Its listener has a connection of its own, whose name no pooler hides.
       exists (select from pg_stat_activity where datname = current_database()
         and application_name in ('webhook-outbox listen', 'webhook-outbox dispatcher')) as dispatched,
+      exists (select from webhook_installation i where i.name is distinct from ${installation}) as foreign,
       e.breaker, e.probe_at, e.opened_at, e.paused_at, e.paused_reason, e.in_flight,
       least(e.slots, coalesce(e.max_in_flight, ${perEndpoint}::integer)) as capacity
     from webhook_events event

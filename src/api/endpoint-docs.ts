@@ -65,6 +65,9 @@ export const endpointDocs: RouteDoc[] = [
     description:
       'At once and once, also where the endpoint is paused or its breaker is open. No body is needed.',
     answer: { status: 200, description: 'What came of it', schema: endpointTest },
-    problems: noBodyProblems,
+    problems: {
+      ...noBodyProblems,
+      409: 'The database belongs to another installation: nothing is sent until an operator confirms',
+    },
   },
 ]

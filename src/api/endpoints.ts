@@ -14,6 +14,7 @@ import {
   findEndpoint,
   listEndpoints,
 } from './endpoint-rows.ts'
+import { refuseToSendAsCopy } from './installation.ts'
 import { jsonBody, noBody } from './json-body.ts'
 import { patchEndpoint } from './patch-endpoint.ts'
 import { notFound } from './problem.ts'
@@ -29,7 +30,7 @@ import { withoutSecrets } from './without-secrets.ts'
  * Endpoints: URLs without their query. The list has those that events were sent or are owed to; one that is only configured is
  * found by its id, and has a row from the first change by an operator on.
  */
-export function endpointRoutes({ db, sender, leaseMs }: Services) {
+export function endpointRoutes({ db, sender, leaseMs, installation }: Services) {
   const patch = endpointPatch({ leaseMs })
   return new Hono<Env>()
     .get('/', valid('query', endpointList), async (c) => {
@@ -75,6 +76,7 @@ export function endpointRoutes({ db, sender, leaseMs }: Services) {
     .post('/:id/test', noBody(), async (c) => {
       const id = c.req.param('id').toLowerCase()
       if (!isUuid(id)) throw notFound('endpoint')
+      await refuseToSendAsCopy(db, installation)
       return answer(c, 200, await testEndpoint({ db, sender }, actorOf(c), id))
     })
 }

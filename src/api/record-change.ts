@@ -13,6 +13,7 @@ export type AuditAction =
   | 'endpoint.pause'
   | 'endpoint.resume'
   | 'endpoint.test'
+  | 'installation.confirm'
   | 'webhook_url.change'
 
 /** Who makes this request, as the audit names them. */

@@ -1,5 +1,6 @@
 import { time } from './answer.ts'
 import type { WebhookEventRow } from './delivery-rows.ts'
+import type { waitingReasons } from './schemas/delivery-answer.ts'
 
 type Time = Date | number | null
 
@@ -10,6 +11,8 @@ export interface WaitingFor {
   lease_expired: boolean | null
   /** Whether a dispatcher is connected to the database. */
   dispatched: boolean
+  /** The database belongs to another installation than this service. */
+  foreign: boolean
   /** Of its endpoint; null where it has no row yet. */
   breaker: 'closed' | 'open' | 'probing' | null
   probe_at: Time
@@ -21,7 +24,7 @@ export interface WaitingFor {
 }
 
 interface Waiting {
-  reason: 'delivering' | 'paused' | 'breaker_open' | 'backing_off' | 'no_dispatcher' | 'at_capacity' | 'due'
+  reason: (typeof waitingReasons)[number]
   since: string | null
   until: string | null
   detail: string
@@ -39,7 +42,7 @@ export function explainWaiting(event: WebhookEventRow & WaitingFor): Waiting | n
     case 'delivering':
       return inFlight(event)
     case 'pending':
-      return byEndpoint(event) ?? byTime(event)
+      return byInstallation(event) ?? byEndpoint(event) ?? byTime(event)
     default:
       return event.state satisfies never
   }
@@ -54,6 +57,13 @@ function inFlight(event: WaitingFor): Waiting {
     return waiting('no_dispatcher', `its dispatcher is gone, and none is connected: ${started}`)
   }
   return waiting('due', 'its dispatcher did not report back: the next one to look takes it')
+}
+
+function byInstallation({ foreign }: WaitingFor): Waiting | undefined {
+  if (!foreign) return undefined
+  const detail =
+    'the database belongs to another installation than this service, which sends nothing until an operator confirms: see /readyz'
+  return waiting('other_installation', detail)
 }
 
 function byEndpoint(event: WaitingFor): Waiting | undefined {

@@ -47,6 +47,10 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: 'a receiver for development: prints and checks what arrives',
     load: async () => (await import('./commands/listen.ts')).listen,
   },
+  'confirm-installation': {
+    summary: 'say that this installation sends the events of this database',
+    load: async () => (await import('./commands/confirm-installation.ts')).confirmInstallation,
+  },
   doctor: {
     summary: 'look at the database: what is wrong, and how to mend it',
     load: async () => (await import('./commands/doctor.ts')).doctor,

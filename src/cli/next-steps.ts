@@ -53,6 +53,8 @@ function whileWaiting(reason: Reason, endpoint: string, event: string): [string,
         ['start one', 'npm start (ROLE=all or ROLE=dispatcher, with the same DATABASE_URL)'],
         ['look at the database', `${program} doctor`],
       ]
+    case 'other_installation':
+      return [['say that it is right to send', `${program} confirm-installation --help`]]
     case 'backing_off':
       return [look, ['give it up', `${program} discard ${event}`]]
     case 'at_capacity':

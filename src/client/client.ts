@@ -65,6 +65,10 @@ export class Client {
   getOperation = (id: string) => this.#get<api.Operation>(`/api/v1/operations/${segment(id)}`)
   cancelOperation = (id: string) => this.#post<api.Operation>(`/api/v1/operations/${segment(id)}/cancel`)
 
+  getInstallation = () => this.#get<api.Installation>('/api/v1/installation')
+  confirmInstallation = (body: api.InstallationConfirm) =>
+    this.#post<api.Installation>('/api/v1/installation/confirm', body)
+
   listAudit = (query: api.AuditQuery = {}) => this.#get<api.Page<api.AuditEntry>>('/api/v1/audit', query)
 
   getLiveness = () => this.#get<{ status: 'ok' }>('/livez')

@@ -13,6 +13,7 @@ import type {
 import type { deliveryDiscard, deliveryList } from '../api/schemas/delivery.ts'
 import type { endpointList, endpointPatch, endpointPause } from '../api/schemas/endpoint.ts'
 import type { endpoint, endpointTest } from '../api/schemas/endpoint-answer.ts'
+import type { installationAnswer, installationConfirm } from '../api/schemas/installation.ts'
 import type { discardRequest, operationList, replayRequest } from '../api/schemas/operation.ts'
 import type { dryRun, operation, started } from '../api/schemas/operation-answer.ts'
 import type { project, projectSchemas } from '../api/schemas/project.ts'
@@ -36,6 +37,8 @@ export type DryRun = z.infer<typeof dryRun>
 export type Started = z.infer<typeof started>
 export type Endpoint = z.infer<typeof endpoint>
 export type EndpointTest = z.infer<typeof endpointTest>
+export type Installation = z.infer<typeof installationAnswer>
+export type InstallationConfirm = z.input<typeof installationConfirm>
 export type AuditEntry = z.infer<typeof auditEntry>
 
 export interface Page<Item> {

@@ -14,15 +14,18 @@ export interface StuckDetectorOptions {
   /** Milliseconds without a heartbeat. */
   stuckAfterMs: number
   sweepIntervalMs: number
+  maySend?: () => boolean
 }
 
-export function createStuckDetector({ db, log, stuckAfterMs, sweepIntervalMs }: StuckDetectorOptions): Loop {
+export function createStuckDetector(options: StuckDetectorOptions): Loop {
+  const { db, log, stuckAfterMs, sweepIntervalMs, maySend } = options
   // Three turns missed and a second: a slow sweep or a quick restart is no absence.
   const awayAfterMs = 3 * sweepIntervalMs + 1_000
   return new Loop({
     name: 'the sweep for stuck agents',
     intervalMs: sweepIntervalMs,
     log,
+    when: maySend,
     async run() {
       const found = await sweepStuckAgents(db, { stuckAfterMs, awayAfterMs })
       for (const agent_id of found ?? []) log.warn({ agent_id, reason: 'no_heartbeat' }, 'an agent is stuck')

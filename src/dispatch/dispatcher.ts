@@ -42,6 +42,8 @@ export interface DispatcherOptions {
   pollIntervalMs: number
   /** How long `stop` waits for exchanges under way before it hands them back. */
   shutdownGraceMs: number
+  /** While it says false nothing is claimed, and nothing that expired is taken back; default: always. */
+  maySend?: () => boolean
 }
 
 /** Polling while busy: what comes meanwhile waits half of this on average, and costs writers no NOTIFY. */
@@ -52,6 +54,8 @@ const SETTLING_POLL_MS = 20
 const IDLE_AFTER_MS = 50
 const NOTIFY_OTHERS_EVERY_MS = 250
 const RECLAIM_EVERY_MS = 500
+/** How often a dispatcher that may not send asks again; it costs no query. */
+const HELD_POLL_MS = 100
 /** A day: Node runs a timer of more than 24 at once. */
 const LONGEST_GRACE_MS = 86_400_000
 const LONGEST_LOCK_TIMEOUT_MS = 5_000
@@ -97,6 +101,7 @@ export class Dispatcher {
       name: 'the reclaiming of expired leases',
       intervalMs: RECLAIM_EVERY_MS,
       log: options.log,
+      when: options.maySend,
       run: async () => {
         const { db, leaseMs, retrySchedule } = options
         if ((await reclaimExpired(db, { leaseMs, maxAttempts: retrySchedule.length + 1 })) > 0)
@@ -152,6 +157,11 @@ export class Dispatcher {
   }
 
   async #step(): Promise<void> {
+    if (this.#options.maySend?.() === false) {
+      await this.#sleepLock.unlock()
+      await this.#waker.wait(HELD_POLL_MS)
+      return
+    }
     const free = this.#options.maxInFlight - this.#inFlight.size
     if (free < this.#claimFrom) {
       await this.#waker.wait(this.#options.pollIntervalMs)

@@ -14,15 +14,18 @@ export function createExpirer({
   db,
   log,
   maxAgeMs,
+  maySend,
 }: {
   db: Kysely<Database>
   log: Log
   maxAgeMs: number
+  maySend?: () => boolean
 }): Loop {
   return new Loop({
     name: 'the giving up of what is owed too long',
     intervalMs: Math.min(Math.max(maxAgeMs / 10, shortestIntervalMs), longestIntervalMs),
     log,
+    when: maySend,
     async run() {
       const expired = await discardExpired(db, maxAgeMs)
       if (expired > 0) log.warn({ events: expired }, 'events were owed too long, and are discarded')

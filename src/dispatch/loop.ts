@@ -11,6 +11,8 @@ export interface LoopOptions {
   intervalMs: number
   log: Log
   run: () => Promise<void>
+  /** While it says false nothing is run, and it is asked again after `intervalMs` or a second, whichever is less. */
+  when?: (() => boolean) | undefined
 }
 
 export class Loop {
@@ -41,9 +43,13 @@ export class Loop {
   }
 
   async #loop(): Promise<void> {
-    const { name, intervalMs, log, run } = this.#options
+    const { name, intervalMs, log, run, when } = this.#options
     let failing = false
     while (!this.#stopping) {
+      if (when?.() === false) {
+        await this.#waker.wait(Math.min(intervalMs, 1_000))
+        continue
+      }
       try {
         await run()
         if (failing) log.info(`${name} works again`)

@@ -18,17 +18,19 @@ export interface RecovererOptions {
   db: Kysely<Database>
   log: Log
   windowMs: number
+  maySend?: () => boolean
 }
 
 const intervalMs = 500
 /** Rows brought back in one transaction, which holds the row of their endpoint. */
 const batch = 200
 
-export function createRecoverer({ db, log, windowMs }: RecovererOptions): Loop {
+export function createRecoverer({ db, log, windowMs, maySend }: RecovererOptions): Loop {
   return new Loop({
     name: 'the recovery of dead events',
     intervalMs,
     log,
+    when: maySend,
     async run() {
       for (const [endpoint_id, events] of await recoverDead(db, windowMs)) {
         log.info({ endpoint_id, events }, 'dead events are tried again')

@@ -3,6 +3,12 @@ import type { HealthReport } from '../api/health.ts'
 import { pendingMigrations, runMigrate } from '../database/migrate.ts'
 import type { Database } from '../database/tables.ts'
 import { partitionDaysAhead, warnBelowDays } from '../dispatch/partitions.ts'
+import {
+  describeMismatch,
+  howToConfirm,
+  maySendFrom,
+  readInstallation,
+} from '../installation/installation.ts'
 import { findDispatchers } from './dispatchers.ts'
 
 type Check = HealthReport['checks'][string]
@@ -10,15 +16,19 @@ type Check = HealthReport['checks'][string]
 const deadlineMs = 3_000
 
 /**
- * Whether this process can do its work, for /readyz: the database answers, it is migrated, days are made ahead, and
- * somebody dispatches.
+ * Whether this process can do its work, for /readyz: the database answers, it is migrated, it is the one of this
+ * installation, days are made ahead, and somebody dispatches.
  * Never rejects, and answers within three seconds.
  */
-export async function checkHealth(db: Kysely<Database>): Promise<HealthReport> {
+export async function checkHealth(
+  db: Kysely<Database>,
+  { installation }: { installation?: string | undefined } = {},
+): Promise<HealthReport> {
   const checks: Record<string, Check> = { database: await check(() => answers(db)) }
   if (checks.database!.status === 'ok') {
     checks.migrations = await check(() => migrated(db))
     if (checks.migrations.status === 'ok') {
+      checks.installation = await check(() => confirmed(db, installation))
       checks.partitions = await check(() => partitioned(db))
       checks.dispatchers = await check(() => dispatched(db))
     }
@@ -52,6 +62,17 @@ async function migrated(db: Kysely<Database>): Promise<Check> {
   const pending = await pendingMigrations(db)
   if (pending.length === 0) return { status: 'ok' }
   return { status: 'failing', detail: runMigrate(pending) }
+}
+
+/** The names are not secret: who sees them here could not confirm without a token. */
+async function confirmed(db: Kysely<Database>, running: string | undefined): Promise<Check> {
+  const installation = await readInstallation(db, running)
+  if (!maySendFrom(installation)) {
+    const detail = `${describeMismatch(installation)}: ${howToConfirm(installation)}`
+    return { status: 'failing', detail }
+  }
+  const { stored } = installation
+  return stored === null ? { status: 'ok' } : { status: 'ok', detail: stored }
 }
 
 /** A warning only: a process that serves the API can do its work without. */

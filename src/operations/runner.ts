@@ -17,12 +17,21 @@ const keepAudit = '365 days'
  * The pace is a time in the operation's row, so that it holds over all dispatchers; a dispatcher that dies in a batch loses
  * nothing but that attempt at it. Also forgets operations and audit that are past their time.
  */
-export function createOperationRunner({ db, log }: { db: Kysely<Database>; log: Log }): Loop {
+export function createOperationRunner({
+  db,
+  log,
+  maySend,
+}: {
+  db: Kysely<Database>
+  log: Log
+  maySend?: () => boolean
+}): Loop {
   let tidyAt = 0
   return new Loop({
     name: 'the carrying out of bulk operations',
     intervalMs,
     log,
+    when: maySend,
     async run() {
       const until = performance.now() + longestRunMs
       for (let batch; performance.now() < until && (batch = await runBatch(db)) !== undefined;) {

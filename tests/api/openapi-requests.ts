@@ -281,6 +281,8 @@ export const requests: Record<string, MakeCall> = {
   },
   getOperation: async (api) => ({ params: { id: await startedReplay(api) } }),
   cancelOperation: async (api) => ({ params: { id: await startedReplay(api) } }),
+  getInstallation: () => ({}),
+  confirmInstallation: () => ({ body: { name: null } }),
   listAudit: async (api) => {
     const id = await owedEndpoint(api)
     for (let n = 0; n < 2; n++) await api.call('POST', `/api/v1/endpoints/${id}/resume`)
@@ -328,5 +330,9 @@ export const conflicts: Record<string, MakeCall> = {
     const id = await newAgent(api)
     await api.call('POST', `/api/v1/agents/${id}/stuck`, { reason: 'loops' })
     return { params: { id }, body: { reason: 'again' } }
+  },
+  testEndpoint: async (api) => {
+    await api.call('POST', '/api/v1/installation/confirm', { name: 'another' })
+    return { params: { id: await owedEndpoint(api) } }
   },
 }

@@ -24,12 +24,26 @@ export interface TestDatabase {
   drop(): Promise<void>
 }
 
-/** A database of its own, a clone of the migrated template, or an empty one with `migrated: false`. */
-export async function createTestDatabase({ migrated = true } = {}): Promise<TestDatabase> {
+/**
+ * A database of its own: a clone of the migrated template, an empty one with `migrated: false`, or a copy of another test's,
+ * whose connections are closed for it.
+ */
+export async function createTestDatabase({
+  migrated = true,
+  copyOf,
+}: { migrated?: boolean; copyOf?: TestDatabase } = {}): Promise<TestDatabase> {
   const { server, run } = testRun()
   const name = `${templateOf(run).replace('template', '')}${process.pid}_${randomBytes(3).toString('hex')}`
-  const source = migrated ? `template ${templateOf(run)}` : CREATE_EMPTY
-  await onServer(server, (client) => client.query(`create database ${name} ${source}`))
+  const original = copyOf && new URL(copyOf.url).pathname.slice(1)
+  const source = original ?? templateOf(run)
+  await onServer(server, async (client) => {
+    if (original !== undefined) {
+      await client.query('select pg_terminate_backend(pid) from pg_stat_activity where datname = $1', [
+        original,
+      ])
+    }
+    await client.query(`create database ${name} ${migrated ? `template ${source}` : CREATE_EMPTY}`)
+  })
 
   const url = databaseUrlWith(server, { database: name })
   const pool = createPool(url, { applicationName: 'test' })

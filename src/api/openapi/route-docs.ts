@@ -3,6 +3,7 @@ import { auditDocs } from '../audit-docs.ts'
 import { deliveryDocs } from '../delivery-docs.ts'
 import { endpointDocs } from '../endpoint-docs.ts'
 import { healthDocs } from '../health.ts'
+import { installationDocs } from '../installation.ts'
 import { operationDocs } from '../operation-docs.ts'
 import { projectDocs } from '../projects.ts'
 import { taskDocs } from '../tasks.ts'
@@ -19,6 +20,7 @@ export const routeDocs: readonly RouteDoc[] = [
   ...deliveryDocs,
   ...endpointDocs,
   ...operationDocs,
+  ...installationDocs,
   ...auditDocs,
   ...healthDocs,
   ...documentDocs,

@@ -10,6 +10,7 @@ export const waitingReasons = [
   'breaker_open',
   'at_capacity',
   'no_dispatcher',
+  'other_installation',
 ] as const
 
 const fields = {

@@ -12,6 +12,7 @@ import {
 import { capture, functions, replicationRole } from '../doctor/capture.ts'
 import { clock } from '../doctor/clock.ts'
 import { type Check, type Finding, type Patient, wrong } from '../doctor/finding.ts'
+import { installation } from '../doctor/installation.ts'
 import { columns, grants, migrations, partitions, server } from '../doctor/schema.ts'
 import type { Output } from '../output.ts'
 import { count } from '../words.ts'
@@ -20,14 +21,14 @@ import { count } from '../words.ts'
 const first = [server, migrations]
 const rest = [
   ...[capture, functions, replicationRole, columns, grants, partitions],
-  ...[dispatchers, sweep, backlog, leases, deadLetters],
+  ...[installation, dispatchers, sweep, backlog, leases, deadLetters],
   ...[notifications, clock, oldTransactions(15)],
 ]
 
 export const doctor = command({
   about: `Looks at the database of DATABASE_URL, or the embedded one, without the service: migrations; capture triggers,
-their functions and rights; session_replication_role; columns of the host's tables; partitions; whether a dispatcher is
-connected; what is owed and to whom it cannot go; the notification queue, the clock, and transactions that are too old.
+their functions and rights; session_replication_role; columns of the host's tables; partitions; whose database it is
+(INSTALLATION); whether a dispatcher is connected; what is owed and to whom it cannot go; the notification queue, the clock, and transactions that are too old.
 It changes nothing. Each finding says what is wrong, and how to mend it.
 
 It exits with 1 where something is wrong; notes do not count.`,

@@ -68,7 +68,9 @@ async function settled(client: Client, eventId: string): Promise<DeliveryDetail>
   for (;;) {
     const event = await client.getDelivery(eventId)
     const owed = event.state === 'pending' || event.state === 'delivering'
-    const standsStill = ['paused', 'breaker_open', 'no_dispatcher'].includes(event.waiting?.reason ?? '')
+    const standsStill = ['paused', 'breaker_open', 'no_dispatcher', 'other_installation'].includes(
+      event.waiting?.reason ?? '',
+    )
     if (!owed || standsStill || performance.now() > deadline) return event
     await sleep(betweenLooksMs)
   }

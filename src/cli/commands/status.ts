@@ -73,7 +73,11 @@ function print(out: Output, url: string, seen: Seen): void {
     ]),
   )
   if (ready.status !== 'ok') {
-    out.text(`\nNext: ${program} doctor, with the DATABASE_URL of the service`)
+    const next =
+      ready.checks['installation']?.status === 'failing'
+        ? `${program} confirm-installation --help`
+        : `${program} doctor, with the DATABASE_URL of the service`
+    out.text(`\nNext: ${next}`)
     return
   }
   printOwed(out, endpoints)

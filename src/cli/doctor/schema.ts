@@ -72,6 +72,7 @@ const service = [
   'webhook_history',
   'webhook_attempts',
   'webhook_endpoints',
+  'webhook_installation',
   'agent_stuck_episodes',
   'webhook_stuck_sweep',
 ]
