@@ -20,14 +20,14 @@ export async function describe(
 /** What an event says of itself: the same columns in the outbox and in the history. */
 export const eventColumns = {
   event_id: 'The webhook-id that receivers deduplicate on: the same on every attempt and replay',
-  event_type: 'task.completed, task.failed, agent.stuck or webhook.test',
+  event_type: 'task.completed, task.failed, agent.stuck, endpoint.failing or endpoint.recovered',
   entity_type: 'What the event is about: task, agent or endpoint',
   entity_id: 'Id of the task, agent or endpoint that the event is about',
   project_id: 'Project of the ticket, null where it has none',
   ticket_id: 'Ticket of the task',
   task_id: 'Task that changed, or that the stuck agent holds',
   agent_id: 'Agent that the task was assigned to, or that is stuck',
-  url: 'Where it is sent: the URL of the ticket where it has one, else of the project',
+  url: 'Where it is sent: the URL of the ticket where it has one, else of the project; of news of endpoints, OPERATOR_WEBHOOK_URL',
   payload: 'The body: the exact bytes that are sent',
 }
 

@@ -487,7 +487,7 @@ COMMENT ON COLUMN public.webhook_outbox.event_id IS 'The webhook-id that receive
 -- Name: COLUMN webhook_outbox.event_type; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.webhook_outbox.event_type IS 'task.completed, task.failed, agent.stuck or webhook.test';
+COMMENT ON COLUMN public.webhook_outbox.event_type IS 'task.completed, task.failed, agent.stuck, endpoint.failing or endpoint.recovered';
 
 --
 -- Name: COLUMN webhook_outbox.entity_type; Type: COMMENT; Schema: public; Owner: -
@@ -529,7 +529,7 @@ COMMENT ON COLUMN public.webhook_outbox.agent_id IS 'Agent that the task was ass
 -- Name: COLUMN webhook_outbox.url; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.webhook_outbox.url IS 'Where it is sent: the URL of the ticket where it has one, else of the project';
+COMMENT ON COLUMN public.webhook_outbox.url IS 'Where it is sent: the URL of the ticket where it has one, else of the project; of news of endpoints, OPERATOR_WEBHOOK_URL';
 
 --
 -- Name: COLUMN webhook_outbox.payload; Type: COMMENT; Schema: public; Owner: -
@@ -809,7 +809,7 @@ COMMENT ON COLUMN public.webhook_history.event_id IS 'The webhook-id that receiv
 -- Name: COLUMN webhook_history.event_type; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.webhook_history.event_type IS 'task.completed, task.failed, agent.stuck or webhook.test';
+COMMENT ON COLUMN public.webhook_history.event_type IS 'task.completed, task.failed, agent.stuck, endpoint.failing or endpoint.recovered';
 
 --
 -- Name: COLUMN webhook_history.entity_type; Type: COMMENT; Schema: public; Owner: -
@@ -851,7 +851,7 @@ COMMENT ON COLUMN public.webhook_history.agent_id IS 'Agent that the task was as
 -- Name: COLUMN webhook_history.url; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.webhook_history.url IS 'Where it is sent: the URL of the ticket where it has one, else of the project';
+COMMENT ON COLUMN public.webhook_history.url IS 'Where it is sent: the URL of the ticket where it has one, else of the project; of news of endpoints, OPERATOR_WEBHOOK_URL';
 
 --
 -- Name: COLUMN webhook_history.payload; Type: COMMENT; Schema: public; Owner: -
@@ -1121,7 +1121,8 @@ CREATE FUNCTION public.webhook_replay_events(events uuid[], settled_until timest
       outcomes text[];
     begin
       with settled as materialized (
-        select h.event_id, h.settled_at, h.outcome, h.ticket_id, h.project_id
+        select h.event_id, h.settled_at, h.outcome, h.ticket_id, h.project_id, h.url as sent_to,
+          h.event_type in ('endpoint.failing', 'endpoint.recovered') as is_news
         from webhook_history h where h.event_id = any(events)
         -- In the same order everywhere: two operations that share events would else wait for each other.
         order by h.created_at, h.event_id
@@ -1133,7 +1134,12 @@ CREATE FUNCTION public.webhook_replay_events(events uuid[], settled_until timest
           when s.settled_at > settled_until then 'settled_since'
           when u.url is null then 'no_url'
           else 'replayed' end as verdict
-        from settled s cross join lateral webhook_url_now(s.ticket_id, s.project_id) u
+        from settled s cross join lateral (
+          -- News of endpoints belongs to no ticket: it goes where it went.
+          select s.sent_to where s.is_news
+          union all
+          select n.url from webhook_url_now(s.ticket_id, s.project_id) n where not s.is_news
+        ) u (url)
       ),
       taken as (
         delete from webhook_history h using judged j
@@ -2188,7 +2194,7 @@ COMMENT ON COLUMN public.webhook_dead_letters.event_id IS 'The webhook-id that r
 -- Name: COLUMN webhook_dead_letters.event_type; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.webhook_dead_letters.event_type IS 'task.completed, task.failed, agent.stuck or webhook.test';
+COMMENT ON COLUMN public.webhook_dead_letters.event_type IS 'task.completed, task.failed, agent.stuck, endpoint.failing or endpoint.recovered';
 
 --
 -- Name: COLUMN webhook_dead_letters.entity_type; Type: COMMENT; Schema: public; Owner: -
@@ -2230,7 +2236,7 @@ COMMENT ON COLUMN public.webhook_dead_letters.agent_id IS 'Agent that the task w
 -- Name: COLUMN webhook_dead_letters.url; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.webhook_dead_letters.url IS 'Where it is sent: the URL of the ticket where it has one, else of the project';
+COMMENT ON COLUMN public.webhook_dead_letters.url IS 'Where it is sent: the URL of the ticket where it has one, else of the project; of news of endpoints, OPERATOR_WEBHOOK_URL';
 
 --
 -- Name: COLUMN webhook_dead_letters.payload; Type: COMMENT; Schema: public; Owner: -
@@ -2335,7 +2341,7 @@ COMMENT ON COLUMN public.webhook_events.event_id IS 'The webhook-id that receive
 -- Name: COLUMN webhook_events.event_type; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.webhook_events.event_type IS 'task.completed, task.failed, agent.stuck or webhook.test';
+COMMENT ON COLUMN public.webhook_events.event_type IS 'task.completed, task.failed, agent.stuck, endpoint.failing or endpoint.recovered';
 
 --
 -- Name: COLUMN webhook_events.entity_type; Type: COMMENT; Schema: public; Owner: -
@@ -2377,7 +2383,7 @@ COMMENT ON COLUMN public.webhook_events.agent_id IS 'Agent that the task was ass
 -- Name: COLUMN webhook_events.url; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.webhook_events.url IS 'Where it is sent: the URL of the ticket where it has one, else of the project';
+COMMENT ON COLUMN public.webhook_events.url IS 'Where it is sent: the URL of the ticket where it has one, else of the project; of news of endpoints, OPERATOR_WEBHOOK_URL';
 
 --
 -- Name: COLUMN webhook_events.payload; Type: COMMENT; Schema: public; Owner: -

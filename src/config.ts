@@ -3,7 +3,8 @@ import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
 import { z } from 'zod'
 import { text } from './api/schemas/text.ts'
-import { isCidr } from './delivery/address-policy.ts'
+import { parseWebhookUrl } from './api/schemas/webhook-url.ts'
+import { createAddressPolicy, isCidr } from './delivery/address-policy.ts'
 import { distance } from './distance.ts'
 
 /**
@@ -120,11 +121,13 @@ const apiTokens = z
     return tokens
   })
 
-const httpUrl = z
-  .string()
-  .refine((value) => URL.canParse(value) && ['http:', 'https:'].includes(new URL(value).protocol), {
-    error: 'must be an http or https URL (its value is not shown)',
-  })
+/** As a webhook_url that the API takes. */
+const webhookUrl = z.string().transform((value, context) => {
+  const url = parseWebhookUrl(value)
+  if (url instanceof URL) return url.href
+  context.addIssue(`${url} (its value is not shown)`)
+  return z.NEVER
+})
 
 const variables = {
   DATABASE_URL: postgresUrl.optional(),
@@ -151,7 +154,7 @@ const variables = {
   MAX_OWED_AGE: duration('14d'),
   RECOVER_WINDOW: duration('24h', { zero: true }),
   INSTALLATION: text({ max: 200, oneLine: true }).optional(),
-  OPERATOR_WEBHOOK_URL: httpUrl.optional(),
+  OPERATOR_WEBHOOK_URL: webhookUrl.optional(),
   SHUTDOWN_GRACE: duration('15s'),
   LOG_LEVEL: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
@@ -179,7 +182,22 @@ function crossCheck(env: Partial<Environment>): string[] {
       `HOST ${env.HOST} can be reached from other machines: set API_TOKENS, or serve on 127.0.0.1`,
     )
   }
+  if (env.OPERATOR_WEBHOOK_URL !== undefined) {
+    const policy = createAddressPolicy({
+      policy: addressPolicyOf(env),
+      allow: env.ADDRESS_ALLOW ?? [],
+      deny: env.ADDRESS_DENY ?? [],
+    })
+    const refusal = policy.checkHost(new URL(env.OPERATOR_WEBHOOK_URL).hostname)
+    if (refusal !== null) {
+      problems.push(`OPERATOR_WEBHOOK_URL must have a host that webhooks may be sent to: ${refusal}`)
+    }
+  }
   return problems
+}
+
+function addressPolicyOf({ ADDRESS_POLICY, DATABASE_URL }: Partial<Environment>) {
+  return ADDRESS_POLICY ?? (DATABASE_URL === undefined ? 'loopback' : 'internal')
 }
 
 function toConfig(env: Environment) {
@@ -199,7 +217,7 @@ function toConfig(env: Environment) {
     maxInFlightPerEndpoint: env.MAX_IN_FLIGHT_PER_ENDPOINT,
     leaseMs: env.LEASE,
     pollIntervalMs: env.POLL_INTERVAL,
-    addressPolicy: env.ADDRESS_POLICY ?? (env.DATABASE_URL === undefined ? 'loopback' : 'internal'),
+    addressPolicy: addressPolicyOf(env),
     addressAllow: env.ADDRESS_ALLOW,
     addressDeny: env.ADDRESS_DENY,
     retentionMs: env.RETENTION,

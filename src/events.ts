@@ -3,8 +3,8 @@ import { z } from 'zod'
 /**
  * The body of a webhook (contract, section 2), as receivers may rely on it.
  *
- * Postgres builds it when the change is made (db/migrations/0004_capture.ts and 0005_stuck_agents.ts; a test is built where it
- * is sent, src/api/test-endpoint.ts) and it is sent byte for byte as it is stored; these schemas document it and are what the tests hold it against. All keys are
+ * Postgres builds it when the change is made (db/migrations/0004_capture.ts and 0005_stuck_agents.ts; news of
+ * endpoints src/dispatch/operator-events.ts; a test is built where it is sent, src/api/test-endpoint.ts) and it is sent byte for byte as it is stored; these schemas document it and are what the tests hold it against. All keys are
  * always present, in the order in which they stand here. Keys may be added: receivers ignore what they do not know,
  * and so do the schemas.
  */
@@ -97,11 +97,64 @@ export const webhookTest = z.looseObject({
   data: z.looseObject({ message: text }),
 })
 
+const aboutEndpoint = {
+  timestamp: time.describe('When it turned'),
+  entity_type: z.literal('endpoint'),
+  entity_id: id.describe('The endpoint'),
+  project_id: z.null(),
+  ticket_id: z.null(),
+  task_id: z.null(),
+  agent_id: z.null(),
+}
+const turn = {
+  url: z.string().describe('Of the endpoint: its origin and path'),
+  failures: z.int().describe('In a row, of any kind'),
+  since: time.nullable().describe('When the first of these failures was'),
+  last_status: z.int().nullable().describe('HTTP status of its last answer'),
+}
+const lastError = text.nullable().describe('Why the last attempt that failed did')
+
+/** To OPERATOR_WEBHOOK_URL: what is owed to an endpoint waits from now on. */
+export const endpointFailing = z.looseObject({
+  event_type: z.literal('endpoint.failing'),
+  ...aboutEndpoint,
+  data: z.looseObject({
+    url: turn.url,
+    status: z
+      .enum(['open', 'paused'])
+      .describe('open: its breaker opened, and one delivery at a time probes it; paused: it answered 410'),
+    failures: turn.failures,
+    since: turn.since,
+    last_status: turn.last_status,
+    last_error: lastError,
+  }),
+})
+
+/** To OPERATOR_WEBHOOK_URL: it answers again, and what waited goes out. */
+export const endpointRecovered = z.looseObject({
+  event_type: z.literal('endpoint.recovered'),
+  ...aboutEndpoint,
+  data: z.looseObject({
+    url: turn.url,
+    status: z.enum(['healthy', 'paused']).describe('paused: it answers, and yet waits for a resume'),
+    failures: turn.failures,
+    since: turn.since,
+    down_seconds: z.int().nullable().describe('Whole seconds since then'),
+    last_status: turn.last_status,
+    last_error: lastError,
+  }),
+})
+
 /** What capture writes. */
 export const webhookEvent = z.discriminatedUnion('event_type', [taskCompleted, taskFailed, agentStuck])
 
 /** What receivers get. */
-export const receivedEvent = z.discriminatedUnion('event_type', [...webhookEvent.options, webhookTest])
+export const receivedEvent = z.discriminatedUnion('event_type', [
+  ...webhookEvent.options,
+  endpointFailing,
+  endpointRecovered,
+  webhookTest,
+])
 
 export type TaskCompleted = z.infer<typeof taskCompleted>
 export type TaskFailed = z.infer<typeof taskFailed>

@@ -121,6 +121,7 @@ function startDispatch(
       pollIntervalMs: config.pollIntervalMs,
       shutdownGraceMs: config.shutdownGraceMs,
       maySend,
+      operatorUrl: config.operatorWebhookUrl,
     }),
     createStuckDetector({
       db: dispatchDb,

@@ -134,6 +134,22 @@ test('ADDRESS_POLICY, ADDRESS_ALLOW and ADDRESS_DENY hold for what is stored ove
   assert.equal(await service.stop(), 0)
 })
 
+test('OPERATOR_WEBHOOK_URL is told of an endpoint that is gone', async (t) => {
+  const own = await createTestDatabase()
+  onCleanup(t, () => own.drop())
+  const [hooks, operator] = [await createReceiver({ answer: { status: 410 } }), await createReceiver()]
+  for (const one of [hooks, operator]) onCleanup(t, () => one.close())
+  const service = start(t, { DATABASE_URL: own.url, OPERATOR_WEBHOOK_URL: operator.url('/alerts?key=1') })
+  await service.waitForLine((line) => line.msg === 'dispatching')
+  await complete(own, await runningTasks(own, hooks.url('/gone?key=CANARY')))
+  const [request] = await operator.waitFor(1)
+  assert.equal(request?.path, '/alerts?key=1')
+  assert.equal(request.body.event_type, 'endpoint.failing')
+  assert.equal(request.body.data['url'], hooks.url('/gone'))
+  assert.ok(!JSON.stringify(service.lines).includes('CANARY'))
+  assert.equal(await service.stop(), 0)
+})
+
 test('a database that is not migrated is served, says so, and is dispatched once it is', async (t) => {
   const empty = await createTestDatabase({ migrated: false })
   onCleanup(t, () => empty.drop())

@@ -59,7 +59,8 @@ async function createReplay(db: Kysely<unknown>): Promise<void> {
       outcomes text[];
     begin
       with settled as materialized (
-        select h.event_id, h.settled_at, h.outcome, h.ticket_id, h.project_id
+        select h.event_id, h.settled_at, h.outcome, h.ticket_id, h.project_id, h.url as sent_to,
+          h.event_type in ('endpoint.failing', 'endpoint.recovered') as is_news
         from webhook_history h where h.event_id = any(events)
         -- In the same order everywhere: two operations that share events would else wait for each other.
         order by h.created_at, h.event_id
@@ -71,7 +72,12 @@ async function createReplay(db: Kysely<unknown>): Promise<void> {
           when s.settled_at > settled_until then 'settled_since'
           when u.url is null then 'no_url'
           else 'replayed' end as verdict
-        from settled s cross join lateral webhook_url_now(s.ticket_id, s.project_id) u
+        from settled s cross join lateral (
+          -- News of endpoints belongs to no ticket: it goes where it went.
+          select s.sent_to where s.is_news
+          union all
+          select n.url from webhook_url_now(s.ticket_id, s.project_id) n where not s.is_news
+        ) u (url)
       ),
       taken as (
         delete from webhook_history h using judged j

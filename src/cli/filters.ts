@@ -10,7 +10,7 @@ export const filterOptions = {
   type: {
     type: 'string',
     value: 'event_type',
-    help: 'task.completed, task.failed, agent.stuck or webhook.test',
+    help: 'task.completed, task.failed, agent.stuck, endpoint.failing or endpoint.recovered',
   },
   project: { type: 'string', value: 'id', help: 'events of this project' },
   ticket: { type: 'string', value: 'id', help: 'events of this ticket' },

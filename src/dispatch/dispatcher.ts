@@ -44,6 +44,8 @@ export interface DispatcherOptions {
   shutdownGraceMs: number
   /** While it says false nothing is claimed, and nothing that expired is taken back; default: always. */
   maySend?: () => boolean
+  /** Where news of endpoints goes: OPERATOR_WEBHOOK_URL. */
+  operatorUrl?: string | undefined
 }
 
 /** Polling while busy: what comes meanwhile waits half of this on average, and costs writers no NOTIFY. */
@@ -90,6 +92,7 @@ export class Dispatcher {
       db: options.db,
       log: options.log,
       perEndpoint: options.maxInFlightPerEndpoint,
+      operatorUrl: options.operatorUrl,
       onTurn: () => this.#waker.wake(),
     })
     this.#sleepLock = new SleepLock({

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type { Claimed } from './claim.ts'
 import { eventColumns } from './event-columns.ts'
+import { operatorEvents } from './operator-events.ts'
 
 /**
  * What becomes of a claimed delivery.
@@ -48,6 +49,8 @@ export interface EndpointTurn {
 export interface SettleOptions {
   /** Deliveries in flight to one endpoint, at most. */
   perEndpoint: number
+  /** Where news of endpoints goes: OPERATOR_WEBHOOK_URL. */
+  operatorUrl?: string | undefined
 }
 
 /**
@@ -57,7 +60,7 @@ export interface SettleOptions {
 export async function settle(
   db: pg.Pool | pg.PoolClient,
   settlements: readonly Settlement[],
-  { perEndpoint }: SettleOptions,
+  { perEndpoint, operatorUrl }: SettleOptions,
 ): Promise<Settled> {
   const columns: unknown[][] = Array.from({ length: 12 }, () => [])
   for (const settlement of settlements) {
@@ -79,7 +82,7 @@ export async function settle(
     ]
     values.forEach((value, index) => columns[index]!.push(value))
   }
-  const { rows } = await db.query<Row>(settleSql, [...columns, perEndpoint])
+  const { rows } = await db.query<Row>(settleSql, [...columns, perEndpoint, operatorUrl ?? null])
   const changed = new Set<string>()
   const turns: EndpointTurn[] = []
   for (const row of rows) {
@@ -222,12 +225,17 @@ const settleSql = `
       last_error = coalesce(j.new_error, j.last_error),
       used_at = now()
     from judged j where e.id = j.id
+  ),
+  turned as (
+    select j.*, t.turn
+    from judged j cross join lateral (
+      select 'paused' as turn where j.pause and j.paused_at is null
+      union all select 'opened' where j.breaker = 'closed' and j.judgement = 'open'
+      union all select 'closed' where j.breaker <> 'closed' and j.judgement = 'closed'
+    ) t
+  ),
+  news as (${operatorEvents('$14::text')}
   )
   select id, null::uuid as endpoint_id, null as url, null as turn, null as error from changed
   union all
-  select null, j.id, j.url, t.turn, j.new_error
-  from judged j cross join lateral (
-    select 'paused' as turn where j.pause and j.paused_at is null
-    union all select 'opened' where j.breaker = 'closed' and j.judgement = 'open'
-    union all select 'closed' where j.breaker <> 'closed' and j.judgement = 'closed'
-  ) t`
+  select null, id, url, turn, new_error from turned`

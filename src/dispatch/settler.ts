@@ -16,6 +16,7 @@ export class Settler {
   readonly #log: Log
   readonly #batchSize: number
   readonly #perEndpoint: number
+  readonly #operatorUrl: string | undefined
   readonly #onTurn: () => void
   #waiting: Pending[] = []
   #writing = false
@@ -25,6 +26,7 @@ export class Settler {
     db: pg.Pool
     log: Log
     perEndpoint: number
+    operatorUrl?: string | undefined
     /** Some breaker opened or closed: what is owed to its endpoint is due at another time. */
     onTurn?: () => void
     batchSize?: number
@@ -32,6 +34,7 @@ export class Settler {
     this.#db = options.db
     this.#log = options.log
     this.#perEndpoint = options.perEndpoint
+    this.#operatorUrl = options.operatorUrl
     this.#onTurn = options.onTurn ?? (() => undefined)
     this.#batchSize = options.batchSize ?? 500
   }
@@ -75,7 +78,10 @@ export class Settler {
     for (let failures = 0; ; failures++) {
       try {
         const settlements = batch.map(({ settlement }) => settlement)
-        const { changed, turns } = await settle(this.#db, settlements, { perEndpoint: this.#perEndpoint })
+        const { changed, turns } = await settle(this.#db, settlements, {
+          perEndpoint: this.#perEndpoint,
+          operatorUrl: this.#operatorUrl,
+        })
         for (const turn of turns) this.#logTurn(turn)
         if (turns.length > 0) this.#onTurn()
         for (const { settlement, resolve } of batch) resolve(changed.has(settlement.claimed.id))

@@ -8,6 +8,9 @@ const when: Record<string, string> = {
   'task.failed': "A task's status changed to failed",
   'agent.stuck':
     'An agent gave no heartbeat for too long, or an analysis says that it is stuck; one event for each task that it holds',
+  'endpoint.failing':
+    "An endpoint's breaker opened, or it was paused by an answer of 410; to OPERATOR_WEBHOOK_URL only",
+  'endpoint.recovered': "An endpoint's breaker closed; to OPERATOR_WEBHOOK_URL only",
   'webhook.test': 'A test that an operator sent',
 }
 

@@ -15,7 +15,7 @@ export function webhookUrl(refuse: RefuseUrl | undefined) {
     .string({ error: typeError('an http or https URL, or null for none') })
     .meta({ format: 'uri', maxLength: longest })
     .transform((value, context) => {
-      const result = parse(value, refuse)
+      const result = parseWebhookUrl(value, refuse)
       if (result instanceof URL) return result.href
       context.addIssue({ code: 'custom', message: result, input: '' })
       return z.NEVER
@@ -35,7 +35,7 @@ export function refuseAddresses({ checkHost }: Pick<AddressPolicy, 'checkHost'>)
 }
 
 /** @returns the URL, or what to change; never the URL's own text, which may be secret */
-function parse(value: string, refuse: RefuseUrl | undefined): URL | string {
+export function parseWebhookUrl(value: string, refuse?: RefuseUrl): URL | string {
   if (value === '') return 'must be an http or https URL; send null for none'
   if (value.length > longest) return `must be at most ${longest} characters long`
   const unstorable = whyUnstorable(value)
