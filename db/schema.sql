@@ -151,10 +151,10 @@ CREATE FUNCTION public.webhook_claim(max_rows integer, lease_ms double precision
         with locked as materialized (
           select e.id, e.breaker <> 'closed' as probe, e.slow or e.id = any(hanging) as slow, e.in_flight, e.used_at,
             case e.breaker when 'closed' then least(e.slots, coalesce(e.max_in_flight, cap)) - e.in_flight else 1 end as quota,
-            case when num_nonnulls(e.retry_schedule, e.timeout, e.headers) > 0 then jsonb_build_object(
+            case when num_nonnulls(e.retry_schedule, e.timeout, e.headers, e.secrets) > 0 then jsonb_build_object(
               'retry_schedule_ms', case when e.retry_schedule is not null
                 then to_jsonb(array(select extract(epoch from w) * 1000 from unnest(e.retry_schedule) w)) end,
-              'timeout_ms', extract(epoch from e.timeout) * 1000, 'headers', e.headers) end as settings
+              'timeout_ms', extract(epoch from e.timeout) * 1000, 'headers', e.headers, 'secrets', e.secrets) end as settings
           from webhook_endpoints e
           where e.id = any(ready) and e.paused_at is null
             and case e.breaker when 'closed' then e.in_flight < least(e.slots, coalesce(e.max_in_flight, cap)) else e.probe_at <= now() end
@@ -215,7 +215,7 @@ CREATE FUNCTION public.webhook_claim(max_rows integer, lease_ms double precision
             from unnest(ids, probes, slows, quotas, settings_of) t (id, probe, slow, quota, settings)
             where o.id = t.id
             returning o.id, o.event_id, o.event_type, o.url, o.payload, o.attempts, o.attempts_before, o.once,
-              o.endpoint_id, t.settings, t.probe, t.slow, t.quota
+              o.endpoint_id, o.project_id, t.settings, t.probe, t.slow, t.quota
           ),
           counted as (
             update webhook_endpoints e
@@ -227,8 +227,12 @@ CREATE FUNCTION public.webhook_claim(max_rows integer, lease_ms double precision
             where e.id = t.id
           )
           select t.id, t.event_id, t.event_type, t.url, t.payload, t.attempts, t.attempts_before, t.once, token,
-            t.endpoint_id, t.settings, t.probe, t.slow, t.quota, null::uuid, null::timestamptz, null::boolean
-          from taken t;
+            t.endpoint_id,
+            -- An endpoint's own secrets win over those of the project (see 0014_signing).
+            case when p.secrets is null or jsonb_typeof(t.settings -> 'secrets') = 'array' then t.settings
+              else coalesce(t.settings, '{}') || jsonb_build_object('secrets', p.secrets) end,
+            t.probe, t.slow, t.quota, null::uuid, null::timestamptz, null::boolean
+          from taken t left join webhook_project_secrets p on p.project_id = t.project_id;
       end if;
 
       -- The last row is no delivery: it says where the next claim goes on, and when there is more to do.
@@ -1818,11 +1822,13 @@ CREATE TABLE public.webhook_endpoints (
     headers jsonb,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     used_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    secrets text[],
     CONSTRAINT webhook_endpoints_breaker_check CHECK ((breaker = ANY (ARRAY['closed'::text, 'open'::text, 'probing'::text]))),
     CONSTRAINT webhook_endpoints_headers_check CHECK (((jsonb_typeof(headers) = 'object'::text) AND (NOT jsonb_path_exists(headers, '$.*?(@.type() != "string")'::jsonpath)))),
     CONSTRAINT webhook_endpoints_max_in_flight_check CHECK ((max_in_flight > 0)),
     CONSTRAINT webhook_endpoints_max_owed_age_check CHECK (((max_owed_age >= '00:00:00.001'::interval) AND (max_owed_age <= '100 years'::interval))),
     CONSTRAINT webhook_endpoints_retry_schedule_check CHECK (((cardinality(retry_schedule) <= 100) AND ('00:00:00'::interval <= ALL (retry_schedule)) AND ('3660 days'::interval >= ALL (retry_schedule)))),
+    CONSTRAINT webhook_endpoints_secrets_check CHECK (((secrets IS NULL) OR ((array_ndims(secrets) = 1) AND (array_lower(secrets, 1) = 1) AND (cardinality(secrets) <= 2) AND ((secrets[1] ~ '^whsec_(?:[A-Za-z0-9+/]{4}){8,20}(?:[A-Za-z0-9+/]{4}(?:[A-Za-z0-9+/]{2}==)?|[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$'::text) IS TRUE) AND ((cardinality(secrets) = 1) OR ((secrets[2] ~ '^whsec_(?:[A-Za-z0-9+/]{4}){8,20}(?:[A-Za-z0-9+/]{4}(?:[A-Za-z0-9+/]{2}==)?|[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$'::text) IS TRUE))))),
     CONSTRAINT webhook_endpoints_timeout_check CHECK (((timeout >= '00:00:00.001'::interval) AND (timeout <= '3660 days'::interval)))
 )
 WITH (fillfactor='50');
@@ -2012,6 +2018,12 @@ COMMENT ON COLUMN public.webhook_endpoints.created_at IS 'When its row was made:
 --
 
 COMMENT ON COLUMN public.webhook_endpoints.used_at IS 'When the last attempt to it was settled; rows that are idle past the retention are removed';
+
+--
+-- Name: COLUMN webhook_endpoints.secrets; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_endpoints.secrets IS 'Its own signing secrets, one or two, as whsec_<base64 of 24 to 64 bytes>; each signs. They win over those of a project';
 
 --
 -- Name: webhook_backlog; Type: VIEW; Schema: public; Owner: -
@@ -2866,6 +2878,34 @@ COMMENT ON COLUMN public.webhook_partitions.name IS 'The partition';
 COMMENT ON COLUMN public.webhook_partitions.day IS 'The day that it holds, UTC';
 
 --
+-- Name: webhook_project_secrets; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.webhook_project_secrets (
+    project_id text NOT NULL,
+    secrets text[] NOT NULL,
+    CONSTRAINT webhook_project_secrets_check CHECK (((secrets IS NULL) OR ((array_ndims(secrets) = 1) AND (array_lower(secrets, 1) = 1) AND (cardinality(secrets) <= 2) AND ((secrets[1] ~ '^whsec_(?:[A-Za-z0-9+/]{4}){8,20}(?:[A-Za-z0-9+/]{4}(?:[A-Za-z0-9+/]{2}==)?|[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$'::text) IS TRUE) AND ((cardinality(secrets) = 1) OR ((secrets[2] ~ '^whsec_(?:[A-Za-z0-9+/]{4}){8,20}(?:[A-Za-z0-9+/]{4}(?:[A-Za-z0-9+/]{2}==)?|[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$'::text) IS TRUE)))))
+);
+
+--
+-- Name: TABLE webhook_project_secrets; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.webhook_project_secrets IS 'Signing secrets of projects, for events to endpoints that have none of their own';
+
+--
+-- Name: COLUMN webhook_project_secrets.project_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_project_secrets.project_id IS 'The project';
+
+--
+-- Name: COLUMN webhook_project_secrets.secrets; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_project_secrets.secrets IS 'One or two, as whsec_<base64 of 24 to 64 bytes>; each signs';
+
+--
 -- Name: webhook_stuck_sweep; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -3074,6 +3114,13 @@ ALTER TABLE ONLY public.webhook_operations
 
 ALTER TABLE ONLY public.webhook_outbox
     ADD CONSTRAINT webhook_outbox_pkey PRIMARY KEY (id);
+
+--
+-- Name: webhook_project_secrets webhook_project_secrets_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.webhook_project_secrets
+    ADD CONSTRAINT webhook_project_secrets_pkey PRIMARY KEY (project_id);
 
 --
 -- Name: agent_stuck_episodes_open_key; Type: INDEX; Schema: public; Owner: -

@@ -247,10 +247,10 @@ const claimBody = `
         with locked as materialized (
           select e.id, e.breaker <> 'closed' as probe, e.slow or e.id = any(hanging) as slow, e.in_flight, e.used_at,
             case e.breaker when 'closed' then least(e.slots, coalesce(e.max_in_flight, cap)) - e.in_flight else 1 end as quota,
-            case when num_nonnulls(e.retry_schedule, e.timeout, e.headers) > 0 then jsonb_build_object(
+            case when num_nonnulls(e.retry_schedule, e.timeout, e.headers, e.secrets) > 0 then jsonb_build_object(
               'retry_schedule_ms', case when e.retry_schedule is not null
                 then to_jsonb(array(select extract(epoch from w) * 1000 from unnest(e.retry_schedule) w)) end,
-              'timeout_ms', extract(epoch from e.timeout) * 1000, 'headers', e.headers) end as settings
+              'timeout_ms', extract(epoch from e.timeout) * 1000, 'headers', e.headers, 'secrets', e.secrets) end as settings
           from webhook_endpoints e
           where e.id = any(ready) and e.paused_at is null
             and case e.breaker when 'closed' then e.in_flight < least(e.slots, coalesce(e.max_in_flight, cap)) else e.probe_at <= now() end
@@ -311,7 +311,7 @@ const claimBody = `
             from unnest(ids, probes, slows, quotas, settings_of) t (id, probe, slow, quota, settings)
             where o.id = t.id
             returning o.id, o.event_id, o.event_type, o.url, o.payload, o.attempts, o.attempts_before, o.once,
-              o.endpoint_id, t.settings, t.probe, t.slow, t.quota
+              o.endpoint_id, o.project_id, t.settings, t.probe, t.slow, t.quota
           ),
           counted as (
             update webhook_endpoints e
@@ -323,8 +323,12 @@ const claimBody = `
             where e.id = t.id
           )
           select t.id, t.event_id, t.event_type, t.url, t.payload, t.attempts, t.attempts_before, t.once, token,
-            t.endpoint_id, t.settings, t.probe, t.slow, t.quota, null::uuid, null::timestamptz, null::boolean
-          from taken t;
+            t.endpoint_id,
+            -- An endpoint's own secrets win over those of the project (see 0014_signing).
+            case when p.secrets is null or jsonb_typeof(t.settings -> 'secrets') = 'array' then t.settings
+              else coalesce(t.settings, '{}') || jsonb_build_object('secrets', p.secrets) end,
+            t.probe, t.slow, t.quota, null::uuid, null::timestamptz, null::boolean
+          from taken t left join webhook_project_secrets p on p.project_id = t.project_id;
       end if;
 
       -- The last row is no delivery: it says where the next claim goes on, and when there is more to do.

@@ -15,6 +15,7 @@ import { documentRoutes } from './openapi/routes.ts'
 import { operationRoutes } from './operations.ts'
 import { Problem } from './problem.ts'
 import { projectRoutes } from './projects.ts'
+import { secretRoutes } from './secrets.ts'
 import { taskRoutes } from './tasks.ts'
 import { ticketRoutes } from './tickets.ts'
 
@@ -57,6 +58,8 @@ function mountResources(app: Hono<Env>, services: Services): void {
   app.route('/api/v1/agents', agentRoutes(services))
   app.route('/api/v1/deliveries', deliveryRoutes(services))
   app.route('/api/v1/endpoints', endpointRoutes(services))
+  app.route('/api/v1/endpoints', secretRoutes(services, 'endpoints'))
+  app.route('/api/v1/projects', secretRoutes(services, 'projects'))
   app.route('/api/v1/replays', replayRoutes(services))
   app.route('/api/v1/discards', discardRoutes(services))
   app.route('/api/v1/operations', operationRoutes(services))

@@ -32,6 +32,8 @@ export interface EndpointRow {
   timeout: number | null
   max_owed_age: number | null
   header_names: string[] | null
+  /** How many it has of its own. */
+  signing_secrets: number | null
   used_at: Time
 }
 
@@ -58,7 +60,7 @@ const columns = sql`breaker, paused_at, paused_reason, slots, slow, failures, fa
    from unnest(retry_schedule) with ordinality waits (wait, n)) as waits, cardinality(retry_schedule) = 0 as no_retries,
   (extract(epoch from timeout) * 1000)::float8 as timeout,
   (extract(epoch from max_owed_age) * 1000)::float8 as max_owed_age,
-  (select array_agg(name order by name) from jsonb_object_keys(headers) name) as header_names, used_at`
+  (select array_agg(name order by name) from jsonb_object_keys(headers) name) as header_names, cardinality(secrets) as signing_secrets, used_at`
 
 type SelectedRow = Omit<EndpointRow, 'retry_schedule'> & {
   waits: number[] | null

@@ -133,6 +133,7 @@ function show(row: EndpointRow, owed: Backlog | undefined): object {
     timeout: duration(row.timeout),
     max_owed_age: duration(row.max_owed_age),
     header_names: row.header_names ?? [],
+    signing_secrets: row.signing_secrets ?? 0,
     created_at: time(row.created_at),
     used_at: time(row.used_at),
   }

@@ -14,6 +14,8 @@ export type AuditAction =
   | 'endpoint.resume'
   | 'endpoint.test'
   | 'installation.confirm'
+  | 'secret.add'
+  | 'secret.remove'
   | 'webhook_url.change'
 
 /** Who makes this request, as the audit names them. */

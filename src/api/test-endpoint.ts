@@ -41,6 +41,7 @@ export async function testEndpoint(
     payload: JSON.stringify(testEvent(id, target.now)),
     ...(target.timeout_ms === null ? {} : { timeoutMs: target.timeout_ms }),
     ...(target.headers === null ? {} : { headers: target.headers }),
+    ...(target.secrets === null ? {} : { secrets: target.secrets }),
   })
   const verdict = judge(exchange)
   const answered = exchange.kind === 'answered'
@@ -74,6 +75,7 @@ interface Target {
   url: string
   timeout_ms: number | null
   headers: Record<string, string> | null
+  secrets: string[] | null
   now: Date
 }
 
@@ -82,20 +84,26 @@ const recent = 10_000
 
 /**
  * With a URL that has its query, which may hold a token that the receiver needs: of the endpoint's newest event, else as it is
- * configured, else as the endpoint is known.
+ * configured, else as the endpoint is known. It is signed as that event would be.
  */
 async function targetOf(trx: Transaction<Database>, id: string): Promise<Target> {
-  const configured = (table: string) => sql`
-    (select webhook_url from ${sql.table(table)}
+  const configured = (table: string, project: string) => sql`
+    (select array[webhook_url::text, ${sql.ref(project)}::text] from ${sql.table(table)}
      where webhook_url <> '' and ${endpointOfUrl(sql`webhook_url`)} = ${id}::uuid limit 1)`
   const { rows } = await sql<Target>`
-    select coalesce(
-        (select url from webhook_outbox where state = 'pending' and endpoint_id = e.id
+    select known.url_and_project[1] as url, (extract(epoch from e.timeout) * 1000)::float8 as timeout_ms, e.headers,
+      coalesce(e.secrets,
+        (select p.secrets from webhook_project_secrets p where p.project_id = known.url_and_project[2])) as secrets,
+      clock_timestamp() as now
+    from webhook_endpoints e cross join lateral (
+      select coalesce(
+        (select array[url, project_id] from webhook_outbox where state = 'pending' and endpoint_id = e.id
          order by endpoint_id desc, next_attempt_at desc, id desc limit 1),
-        (select h.url from (select url, endpoint_id, created_at from webhook_history order by created_at desc limit ${recent}) h
+        (select array[h.url, h.project_id]
+         from (select url, project_id, endpoint_id, created_at from webhook_history order by created_at desc limit ${recent}) h
          where h.endpoint_id = e.id order by h.created_at desc limit 1),
-        ${configured('tickets')}, ${configured('projects')}, e.url) as url,
-      (extract(epoch from e.timeout) * 1000)::float8 as timeout_ms, e.headers, clock_timestamp() as now
-    from webhook_endpoints e where e.id = ${id}::uuid`.execute(trx)
+        ${configured('tickets', 'project_id')}, ${configured('projects', 'id')}, array[e.url]) as url_and_project
+    ) known
+    where e.id = ${id}::uuid`.execute(trx)
   return rows[0]!
 }

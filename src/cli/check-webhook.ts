@@ -1,15 +1,18 @@
 import type { IncomingMessage } from 'node:http'
 import { isUuid } from '../api/schemas/delivery.ts'
+import { Webhook } from 'standardwebhooks'
 import { receivedEvent } from '../events.ts'
 
 /**
  * Holds a request against what receivers are promised (contract, section 2).
+ * @param secret what it must be signed with; undefined: whether it is signed does not matter
  * @returns what is not so, in words
  */
 export function checkWebhook(
   { method, headers }: Pick<IncomingMessage, 'method' | 'headers'>,
   body: Buffer,
   receivedAt: Date,
+  secret?: string,
 ): string[] {
   const problems: string[] = []
   const header = (name: string, holds: (value: string) => boolean, wanted: string) => {
@@ -28,7 +31,17 @@ export function checkWebhook(
     (value) => /^\d+$/.test(value) && Math.abs(receivedAt.getTime() / 1000 - Number(value)) < 300,
     'unix seconds of this attempt, within five minutes of the clock of this machine',
   )
+  if (secret !== undefined) problems.push(...checkSignature(secret, headers, body))
   return [...problems, ...checkBody(body)]
+}
+
+function checkSignature(secret: string, headers: IncomingMessage['headers'], body: Buffer): string[] {
+  try {
+    new Webhook(secret).verify(body, headers as Record<string, string>, { jsonParse: false })
+    return []
+  } catch (error) {
+    return [`it is not signed with the secret: ${error instanceof Error ? error.message : String(error)}`]
+  }
 }
 
 function checkBody(body: Buffer): string[] {

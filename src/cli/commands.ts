@@ -43,6 +43,10 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: 'send one test event to an endpoint',
     load: async () => (await import('./commands/test.ts')).test,
   },
+  secrets: {
+    summary: 'list, add or remove what deliveries are signed with',
+    load: async () => (await import('./commands/secrets.ts')).secrets,
+  },
   listen: {
     summary: 'a receiver for development: prints and checks what arrives',
     load: async () => (await import('./commands/listen.ts')).listen,

@@ -32,6 +32,7 @@ function settings(one: Endpoint): [string, string | number | null][] {
     ['retry schedule', one.retry_schedule === null ? null : one.retry_schedule.join(',') || 'no retries'],
     ['timeout', one.timeout],
     ['max owed age', one.max_owed_age],
+    ['signing secrets', one.signing_secrets === 0 ? null : one.signing_secrets],
     ['headers', one.header_names.length === 0 ? null : one.header_names.join(', ')],
   ]
 }

@@ -58,6 +58,16 @@ export class Client {
     this.#post<api.Endpoint>(`/api/v1/endpoints/${segment(id)}/pause`, body)
   resumeEndpoint = (id: string) => this.#post<api.Endpoint>(`/api/v1/endpoints/${segment(id)}/resume`)
 
+  listEndpointSecrets = (id: string) => this.#secrets('endpoints', id)
+  addEndpointSecret = (id: string, body: api.SecretAdd = {}) => this.#addSecret('endpoints', id, body)
+  removeEndpointSecrets = (id: string) => this.#removeSecret('endpoints', id)
+  removeEndpointSecret = (id: string, fingerprint: string) => this.#removeSecret('endpoints', id, fingerprint)
+
+  listProjectSecrets = (id: string) => this.#secrets('projects', id)
+  addProjectSecret = (id: string, body: api.SecretAdd = {}) => this.#addSecret('projects', id, body)
+  removeProjectSecrets = (id: string) => this.#removeSecret('projects', id)
+  removeProjectSecret = (id: string, fingerprint: string) => this.#removeSecret('projects', id, fingerprint)
+
   startReplay = (body: api.ReplayRequest) => this.#post<api.DryRun | api.Started>('/api/v1/replays', body)
   startDiscard = (body: api.DiscardRequest) => this.#post<api.DryRun | api.Started>('/api/v1/discards', body)
   listOperations = (query: api.OperationQuery = {}) =>
@@ -83,6 +93,19 @@ export class Client {
 
   #post<Answer>(path: string, body?: unknown): Promise<Answer> {
     return this.#http.json<Answer>({ method: 'post', path, body })
+  }
+
+  #secrets(of: 'endpoints' | 'projects', id: string): Promise<api.Page<api.Secret>> {
+    return this.#get(`/api/v1/${of}/${segment(id)}/secrets`)
+  }
+
+  #addSecret(of: 'endpoints' | 'projects', id: string, body: api.SecretAdd): Promise<api.NewSecret> {
+    return this.#post(`/api/v1/${of}/${segment(id)}/secrets`, body)
+  }
+
+  async #removeSecret(of: 'endpoints' | 'projects', id: string, fingerprint?: string): Promise<void> {
+    const one = fingerprint === undefined ? '' : `/${segment(fingerprint)}`
+    await this.#http.send({ method: 'delete', path: `/api/v1/${of}/${segment(id)}/secrets${one}` })
   }
 
   #patch<Answer>(path: string, body: unknown): Promise<Answer> {

@@ -13,7 +13,7 @@ export interface TransportOptions {
 }
 
 export interface Sent {
-  method: 'get' | 'post' | 'patch'
+  method: 'get' | 'post' | 'patch' | 'delete'
   path: string
   query?: Record<string, string | number | undefined> | undefined
   body?: unknown

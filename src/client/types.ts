@@ -17,6 +17,7 @@ import type { installationAnswer, installationConfirm } from '../api/schemas/ins
 import type { discardRequest, operationList, replayRequest } from '../api/schemas/operation.ts'
 import type { dryRun, operation, started } from '../api/schemas/operation-answer.ts'
 import type { project, projectSchemas } from '../api/schemas/project.ts'
+import type { secretAdd, secretAdded, secretShown } from '../api/schemas/secret.ts'
 import type { task, taskSchemas } from '../api/schemas/task.ts'
 import type { ticket, ticketSchemas } from '../api/schemas/ticket.ts'
 
@@ -39,6 +40,9 @@ export type Endpoint = z.infer<typeof endpoint>
 export type EndpointTest = z.infer<typeof endpointTest>
 export type Installation = z.infer<typeof installationAnswer>
 export type InstallationConfirm = z.input<typeof installationConfirm>
+export type Secret = z.infer<typeof secretShown>
+export type NewSecret = z.infer<typeof secretAdded>
+export type SecretAdd = z.input<typeof secretAdd>
 export type AuditEntry = z.infer<typeof auditEntry>
 
 export interface Page<Item> {

@@ -6,6 +6,7 @@ import type { Progress } from './open-socket.ts'
 import { firstInvalidHeader } from './own-headers.ts'
 import { parseTarget } from './parse-target.ts'
 import type { Answer } from './read-answer.ts'
+import { signatureOf } from './signature.ts'
 import { storableText } from './storable-text.ts'
 import { createTransport, type TransportOptions } from './transport.ts'
 
@@ -15,6 +16,7 @@ import { createTransport, type TransportOptions } from './transport.ts'
  * - `payload`: JSON text, sent byte for byte as UTF-8
  * - `timeoutMs`: instead of the sender's
  * - `headers`: the endpoint's own, beside those that each delivery has (see own-headers.ts)
+ * - `secrets`: what this attempt is signed with; absent: it is not
  */
 export interface Delivery {
   url: string
@@ -23,6 +25,7 @@ export interface Delivery {
   payload: string
   timeoutMs?: number | undefined
   headers?: Record<string, string> | undefined
+  secrets?: readonly string[] | undefined
 }
 
 /**
@@ -52,6 +55,8 @@ export function createSender({ timeoutMs: defaultTimeoutMs, version, ...options 
   const underWay = new Set<AbortController>()
 
   async function exchange(target: URL, delivery: Delivery, startedAt: Date, cut: AbortController) {
+    const headers = headersOf(delivery, startedAt, version)
+    if (headers === null) return failed(notSignable, startedAt, 0)
     const timeoutMs = timerMs(delivery.timeoutMs ?? defaultTimeoutMs)
     const startedMs = performance.now()
     const elapsedMs = () => performance.now() - startedMs
@@ -62,8 +67,7 @@ export function createSender({ timeoutMs: defaultTimeoutMs, version, ...options 
       const body = Buffer.from(delivery.payload)
       const remainingMs = () => Math.max(timeoutMs - elapsedMs(), 0)
       const { signal } = cut
-      const headers = headersOf(delivery, startedAt, version)
-      const answer = await transport.post({ url: target, headers, body, signal, progress, remainingMs })
+      const answer = await transport.post({ url: target, headers: headers, body, signal, progress, remainingMs })
       return answered(answer, startedAt, elapsedMs())
     } catch (error) {
       const failure = describeFailure(error, { host: target.host, progress, timeoutMs })
@@ -99,7 +103,10 @@ export function createSender({ timeoutMs: defaultTimeoutMs, version, ...options 
   }
 }
 
-function headersOf(delivery: Delivery, startedAt: Date, version: string) {
+/** Null where a secret is none: SQL may have stored it. */
+function headersOf(delivery: Delivery, startedAt: Date, version: string): Record<string, string> | null {
+  const signature = signatureHeader(delivery, startedAt)
+  if (signature === null) return null
   return {
     ...delivery.headers,
     'content-type': 'application/json',
@@ -107,7 +114,22 @@ function headersOf(delivery: Delivery, startedAt: Date, version: string) {
     'webhook-id': delivery.eventId,
     'webhook-timestamp': String(Math.floor(startedAt.getTime() / 1000)),
     'webhook-attempt': String(delivery.attempt),
+    ...signature,
   }
+}
+
+function signatureHeader({ secrets, eventId, payload }: Delivery, at: Date): Record<string, string> | null {
+  if (secrets === undefined) return {}
+  try {
+    return { 'webhook-signature': signatureOf(secrets, { eventId, at, payload }) }
+  } catch {
+    return null
+  }
+}
+
+const notSignable = {
+  reason: 'network' as const,
+  error: 'nothing was sent: a signing secret of its endpoint or project is not valid',
 }
 
 // Retried, as an operator may mend it meanwhile.

@@ -27,11 +27,13 @@ export interface Claimed {
   claimedAt: number
 }
 
-/** Null: the configuration's. */
+/** Null or absent: the configuration's. */
 export interface EndpointSettings {
-  retry_schedule_ms: number[] | null
-  timeout_ms: number | null
-  headers: Record<string, string> | null
+  retry_schedule_ms?: number[] | null
+  timeout_ms?: number | null
+  headers?: Record<string, string> | null
+  /** Of the endpoint, else of the event's project. */
+  secrets?: string[] | null
 }
 
 export interface ClaimOptions {

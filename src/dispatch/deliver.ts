@@ -33,8 +33,8 @@ export async function deliver(claimed: Claimed, options: DeliverOptions): Promis
   const sendBefore = claimed.claimedAt + (options.leaseMs - timeoutMs) / 2
   if (options.stopping || performance.now() > sendBefore) return { claimed, kind: 'released' }
   const { url, eventId, attempt, payload } = claimed
-  const headers = claimed.settings?.headers ?? undefined
-  const exchange = await sender.send({ url, eventId, attempt, payload, timeoutMs, headers }, signal)
+  const [headers, secrets] = [claimed.settings?.headers ?? undefined, claimed.settings?.secrets ?? undefined]
+  const exchange = await sender.send({ url, eventId, attempt, payload, timeoutMs, headers, secrets }, signal)
   const settlement = decide(claimed, exchange, options)
   logAttempt(log, settlement)
   return settlement

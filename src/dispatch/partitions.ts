@@ -44,7 +44,7 @@ export async function forgetIdleEndpoints(db: Kysely<Database>, retentionMs: num
   await sql`
     delete from webhook_endpoints e
     where used_at < now() - ${retentionMs}::float8 * interval '1 ms' and paused_at is null and in_flight = 0
-      and num_nonnulls(max_in_flight, retry_schedule, timeout, max_owed_age, headers) = 0
+      and num_nonnulls(max_in_flight, retry_schedule, timeout, max_owed_age, headers, secrets) = 0
       and not exists (select from webhook_outbox o where o.state = 'pending' and o.endpoint_id = e.id)`.execute(
     db,
   )

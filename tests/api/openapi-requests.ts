@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import assert from 'node:assert/strict'
+import { newSecret } from '../../src/delivery/signature.ts'
 import { runningTasks, complete } from '../support/tasks.ts'
 import { eventOf, putEvent, putTicket } from '../support/events.ts'
 import type { Answer, TestApi } from './support.ts'
@@ -79,6 +80,34 @@ async function startedReplay(api: TestApi): Promise<string> {
   assert.equal(answer.status, 202, answer.text)
   return (answer.body.operation as { id: string }).id
 }
+
+const secretsPath = (noun: string, id: string) => `/api/v1/${noun.toLowerCase()}s/${id}/secrets`
+
+function secretRequests(
+  noun: 'Endpoint' | 'Project',
+  make: (api: TestApi) => Promise<string>,
+): Record<string, MakeCall> {
+  const withSecret = async (api: TestApi) => {
+    const id = await make(api)
+    const added = await api.call('POST', secretsPath(noun, id))
+    return { params: { id, fingerprint: added.body['fingerprint'] as string } }
+  }
+  return {
+    [`list${noun}Secrets`]: async (api) => ({ ...(await withSecret(api)), check: hasItems }),
+    [`add${noun}Secret`]: async (api) => ({ params: { id: await make(api) }, body: { secret: newSecret() } }),
+    [`remove${noun}Secrets`]: async (api) => ({ params: (await withSecret(api)).params }),
+    [`remove${noun}Secret`]: async (api) => ({ params: (await withSecret(api)).params }),
+  }
+}
+
+/** One that has two already. */
+const thirdSecret =
+  (noun: 'Endpoint' | 'Project', make: (api: TestApi) => Promise<string>): MakeCall =>
+  async (api) => {
+    const id = await make(api)
+    for (let n = 0; n < 2; n++) await api.call('POST', secretsPath(noun, id))
+    return { params: { id }, body: {} }
+  }
 
 /** A valid request for each operation, which gives everything that is documented for it. */
 export const requests: Record<string, MakeCall> = {
@@ -225,11 +254,11 @@ export const requests: Record<string, MakeCall> = {
       retry_schedule: ['1s', '10s'],
       timeout: '5s',
       max_owed_age: '7d',
-      headers: { 'x-token': 'secret' },
+      headers: { 'x-token': 'CANARY' },
     },
     check: ({ body, text }) => {
       assert.deepEqual(body.header_names, ['x-token'])
-      assert.ok(!text.includes('secret'))
+      assert.ok(!text.includes('CANARY'))
     },
   }),
   testEndpoint: async (api) => ({ params: { id: await owedEndpoint(api) } }),
@@ -239,6 +268,8 @@ export const requests: Record<string, MakeCall> = {
     check: ({ body }) => assert.equal(body.paused_reason, 'maintenance'),
   }),
   resumeEndpoint: async (api) => ({ params: { id: await owedEndpoint(api) } }),
+  ...secretRequests('Endpoint', owedEndpoint),
+  ...secretRequests('Project', newProject),
   startReplay: async (api) => {
     const { ticket_id } = await putTicket(api.database, { url: 'http://127.0.0.1:9/replayed' })
     const columns = { ticket_id, project_id: 'p', last_error: '503' }
@@ -331,6 +362,8 @@ export const conflicts: Record<string, MakeCall> = {
     await api.call('POST', `/api/v1/agents/${id}/stuck`, { reason: 'loops' })
     return { params: { id }, body: { reason: 'again' } }
   },
+  addEndpointSecret: thirdSecret('Endpoint', owedEndpoint),
+  addProjectSecret: thirdSecret('Project', newProject),
   testEndpoint: async (api) => {
     await api.call('POST', '/api/v1/installation/confirm', { name: 'another' })
     return { params: { id: await owedEndpoint(api) } }

@@ -3,11 +3,12 @@ import { type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { after, test, type TestContext } from 'node:test'
+import { newSecret } from '../../src/delivery/signature.ts'
 import { onCleanup } from '../support/cleanup.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { dispatcher } from '../support/endpoints.ts'
 import { complete, runningTasks } from '../support/tasks.ts'
-import { startCli } from './support.ts'
+import { runCli, startCli } from './support.ts'
 
 const owner = { after }
 const db = await createTestDatabase()
@@ -133,6 +134,36 @@ test('it answers after --delay, with Retry-After where it refuses', async (t) =>
   assert.equal(answer.headers.get('retry-after'), '7')
   assert.ok(performance.now() - begun >= 290)
   assert.equal((await listening.over).code, 0)
+})
+
+test('--secret checks signatures; one that does not verify is not as promised, and the secret is not shown', async (t) => {
+  const secret = newSecret()
+  const listening = await listen(t, '--secret', secret, '--count', '3')
+  await db.query('insert into webhook_endpoints (id, url, secrets) values (md5($1)::uuid, $1, $2)', [
+    `${listening.url}signed`,
+    [newSecret(), secret],
+  ])
+  await db.query('insert into webhook_endpoints (id, url, secrets) values (md5($1)::uuid, $1, $2)', [
+    `${listening.url}other`,
+    [newSecret()],
+  ])
+  for (const path of ['signed', 'other', 'unsigned']) {
+    await complete(db, await runningTasks(db, `${listening.url}${path}`))
+  }
+  const { code, lines } = await listening.over
+  assert.equal(code, 1)
+  assert.equal(lines.at(-1), '3 arrived, 2 of them not as promised.')
+  const text = lines.join('\n')
+  assert.match(text, /not as promised: it is not signed with the secret: No matching signature found/)
+  assert.match(text, /not as promised: it is not signed with the secret: Missing required headers/)
+  assert.ok(!text.includes(secret.slice(6)))
+})
+
+test('a secret that is none is a 2, and is not shown', async () => {
+  const { code, stderr } = await runCli(['listen', '--port', '0'], { WEBHOOK_SECRET: 'CANARY' })
+  assert.equal(code, 2)
+  assert.match(stderr, /the secret must be whsec_ and the base64 of 24 to 64 bytes \(it is not shown\)/)
+  assert.ok(!stderr.includes('CANARY'))
 })
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {

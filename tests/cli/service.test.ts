@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { after, test } from 'node:test'
+import { fingerprintOf, newSecret } from '../../src/delivery/signature.ts'
 import { onCleanup } from '../support/cleanup.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { receiver } from '../support/endpoints.ts'
@@ -264,6 +265,47 @@ test('test sends one event and tells what came of it: 0 for a 2xx, else 1', asyn
   assert.equal(taken.code, 0)
   assert.match(taken.stdout, /took it$/m)
   assert.equal(hooks.requests.at(-1)!.body.event_type, 'webhook.test')
+})
+
+test('secrets are added, listed by fingerprint and removed, of an endpoint and of a project', async (t) => {
+  const hooks = await receiver(t)
+  const [event] = await events(hooks.url(), 'delivered')
+  assert.ok(!('webhook-signature' in hooks.requests[0]!.headers))
+  const project = randomUUID()
+  await db.query('insert into projects (id, name) values ($1, $1)', [project])
+  for (const whose of [
+    ['--endpoint', hooks.url()],
+    ['--project', project],
+  ]) {
+    const added = await runCli('secrets', 'add', ...whose)
+    assert.equal(added.code, 0, added.stderr)
+    const secret = /^secret +(whsec_\S+)$/m.exec(added.stdout)![1]!
+    const fingerprint = fingerprintOf(secret)
+    assert.match(added.stderr, /not shown again/)
+    const listed = await runCli('secrets', 'list', ...whose)
+    assert.equal(listed.stdout, `fingerprint\n${fingerprint}\n`)
+    const given = await runCli('secrets', 'add', ...whose, '--secret', newSecret(), '--json')
+    assert.equal(given.code, 0, given.stderr)
+    const third = await runCli('secrets', 'add', ...whose)
+    assert.equal(third.code, 1)
+    assert.match(third.stderr, /^refused \(409 Conflict\): there are two secrets already/)
+    assert.equal((await runCli('secrets', 'remove', ...whose, '--fingerprint', fingerprint)).code, 0)
+    assert.equal((await runCli('secrets', 'remove', ...whose, '--fingerprint', fingerprint)).code, 1)
+    if (whose[0] === '--endpoint') {
+      await runCli('replay', event!.event_id, '--yes')
+      assert.match(String(hooks.requests.at(-1)!.headers['webhook-signature']), /^v1,\S+$/)
+    }
+    assert.equal((await runCli('secrets', 'remove', ...whose, '--all')).code, 0)
+    assert.match((await runCli('secrets', 'list', ...whose)).stdout, /has no secrets/)
+  }
+  for (const args of [
+    ['list'],
+    ['sign', '--project', 'p'],
+    ['constructor', '--project', 'p'],
+    ['remove', '--project', 'p'],
+  ]) {
+    assert.equal((await runCli('secrets', ...args)).code, 2, args.join(' '))
+  }
 })
 
 test('an endpoint that there is not is a 1', async () => {

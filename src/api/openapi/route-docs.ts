@@ -6,6 +6,7 @@ import { healthDocs } from '../health.ts'
 import { installationDocs } from '../installation.ts'
 import { operationDocs } from '../operation-docs.ts'
 import { projectDocs } from '../projects.ts'
+import { secretDocs } from '../secret-docs.ts'
 import { taskDocs } from '../tasks.ts'
 import { ticketDocs } from '../tickets.ts'
 import type { RouteDoc } from './route-doc.ts'
@@ -19,6 +20,7 @@ export const routeDocs: readonly RouteDoc[] = [
   ...agentDocs,
   ...deliveryDocs,
   ...endpointDocs,
+  ...secretDocs,
   ...operationDocs,
   ...installationDocs,
   ...auditDocs,

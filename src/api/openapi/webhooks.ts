@@ -51,10 +51,11 @@ function headers(version: string): OpenApiParameter[] {
     name: string,
     description: string,
     schema: OpenApiParameter['schema'],
+    required = true,
   ): OpenApiParameter => ({
     name,
     in: 'header',
-    required: true,
+    required,
     description,
     schema,
   })
@@ -68,6 +69,12 @@ function headers(version: string): OpenApiParameter[] {
       type: 'string',
       pattern: '^[1-9]\\d*$',
     }),
+    header(
+      'webhook-signature',
+      'Only where the endpoint, or the project, has secrets: a signature of each (Standard Webhooks), made anew for each attempt',
+      { type: 'string', pattern: '^v1,[A-Za-z0-9+/]{43}=( v1,[A-Za-z0-9+/]{43}=)?$' },
+      false,
+    ),
     header('user-agent', `Such as webhook-outbox/${version}`, {
       type: 'string',
       pattern: '^webhook-outbox/',

@@ -36,6 +36,11 @@ export const endpoint = z
     header_names: z
       .array(z.string())
       .describe('Names of the headers that are sent to it; values are not shown'),
+    signing_secrets: z
+      .int()
+      .describe(
+        'How many secrets of its own its deliveries are signed with; 0: by those of a project, if any',
+      ),
     created_at: unknownTime,
     used_at: unknownTime.describe('When the last attempt to it was settled'),
   })

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseDuration } from '../../config.ts'
+import { isSecret, secretForm } from '../../delivery/signature.ts'
 import { checkWebhook } from '../check-webhook.ts'
 import { command, UsageError } from '../command.ts'
 import type { Output } from '../output.ts'
@@ -27,6 +28,11 @@ It exits with 1 where something arrived that is not as promised.`,
       value: 'seconds',
       help: 'send this Retry-After with answers other than 2xx',
     },
+    secret: {
+      type: 'string',
+      value: 'whsec_…',
+      help: 'check the signature of each by this secret; else WEBHOOK_SECRET, which other users cannot see',
+    },
     count: { type: 'string', value: 'n', help: 'stop after so many' },
     payload: { type: 'boolean', help: 'print the whole body' },
     json: { type: 'boolean', help: 'print one JSON object a line' },
@@ -40,8 +46,12 @@ It exits with 1 where something arrived that is not as promised.`,
     const delayMs = values.delay === undefined ? 0 : parseDuration(values.delay)
     if (delayMs === null) throw new UsageError('--delay must be a duration such as 500ms or 15s')
     const count = whole('count', values.count, Number.POSITIVE_INFINITY, 1, 1_000_000)
+    const secret = values.secret ?? (process.env['WEBHOOK_SECRET'] || undefined)
+    if (secret !== undefined && !isSecret(secret)) {
+      throw new UsageError(`the secret must be ${secretForm} (it is not shown)`)
+    }
     const receiver = new Receiver({
-      ...{ out, statuses, delayMs, count, retryAfter: values['retry-after'] },
+      ...{ out, statuses, delayMs, count, secret, retryAfter: values['retry-after'] },
       ...{ json: values.json === true, payload: values.payload === true },
     })
     return receiver.run(port)
@@ -59,6 +69,7 @@ interface ReceiverOptions {
   statuses: number[]
   delayMs: number
   count: number
+  secret: string | undefined
   retryAfter: string | undefined
   json: boolean
   payload: boolean
@@ -116,7 +127,7 @@ class Receiver {
     const at = new Date()
     const n = this.#arrived++
     const status = statuses[Math.min(n, statuses.length - 1)]!
-    const problems = checkWebhook(request, body, at)
+    const problems = checkWebhook(request, body, at, this.#options.secret)
     if (problems.length > 0) this.#wrong++
     const id = String(request.headers['webhook-id'] ?? '')
     const times = (this.#seen.get(id) ?? 0) + 1

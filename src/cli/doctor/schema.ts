@@ -73,6 +73,7 @@ const service = [
   'webhook_attempts',
   'webhook_endpoints',
   'webhook_installation',
+  'webhook_project_secrets',
   'agent_stuck_episodes',
   'webhook_stuck_sweep',
 ]
