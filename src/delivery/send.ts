@@ -67,7 +67,7 @@ export function createSender({ timeoutMs: defaultTimeoutMs, version, ...options 
       const body = Buffer.from(delivery.payload)
       const remainingMs = () => Math.max(timeoutMs - elapsedMs(), 0)
       const { signal } = cut
-      const answer = await transport.post({ url: target, headers: headers, body, signal, progress, remainingMs })
+      const answer = await transport.post({ url: target, headers, body, signal, progress, remainingMs })
       return answered(answer, startedAt, elapsedMs())
     } catch (error) {
       const failure = describeFailure(error, { host: target.host, progress, timeoutMs })
