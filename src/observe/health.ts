@@ -9,6 +9,7 @@ import {
   maySendFrom,
   readInstallation,
 } from '../installation/installation.ts'
+import { findTriggerFaults } from './capture-triggers.ts'
 import { findDispatchers } from './dispatchers.ts'
 
 type Check = HealthReport['checks'][string]
@@ -16,8 +17,8 @@ type Check = HealthReport['checks'][string]
 const deadlineMs = 3_000
 
 /**
- * Whether this process can do its work, for /readyz: the database answers, it is migrated, it is the one of this
- * installation, days are made ahead, and somebody dispatches.
+ * Whether this process can do its work, for /readyz: the database answers, is migrated and is the one of this
+ * installation, its triggers fire, days are made ahead, and somebody dispatches.
  * Never rejects, and answers within three seconds.
  */
 export async function checkHealth(
@@ -29,6 +30,7 @@ export async function checkHealth(
     checks.migrations = await check(() => migrated(db))
     if (checks.migrations.status === 'ok') {
       checks.installation = await check(() => confirmed(db, installation))
+      checks.capture = await check(() => captured(db))
       checks.partitions = await check(() => partitioned(db))
       checks.dispatchers = await check(() => dispatched(db))
     }
@@ -73,6 +75,17 @@ async function confirmed(db: Kysely<Database>, running: string | undefined): Pro
   }
   const { stored } = installation
   return stored === null ? { status: 'ok' } : { status: 'ok', detail: stored }
+}
+
+/** A warning only: what was captured before is sent all the same. */
+async function captured(db: Kysely<Database>): Promise<Check> {
+  const [first, ...others] = await findTriggerFaults(db)
+  if (first === undefined) return { status: 'ok' }
+  const more = others.length === 0 ? '' : ` (and ${others.length} more)`
+  return {
+    status: 'warning',
+    detail: `${first.what}${more}; npx webhook-outbox doctor gives the SQL that mends it`,
+  }
 }
 
 /** A warning only: a process that serves the API can do its work without. */
