@@ -9,6 +9,8 @@ import { UsageError } from './command.ts'
 export interface OpenDatabase {
   db: Kysely<Database>
   config: Config
+  /** Which one it is, without its password. */
+  name: string
   close: () => Promise<void>
 }
 
@@ -21,7 +23,7 @@ export async function openDatabase(options: { create?: boolean } = {}): Promise<
   const config = readConfig(process.env)
   if (config.databaseUrl !== undefined) {
     const db = connect(config.databaseUrl, { maxConnections: 2, queryTimeoutMs: 60_000 })
-    return { db, config, close: () => db.destroy() }
+    return { db, config, name: withoutPassword(config.databaseUrl), close: () => db.destroy() }
   }
   if (options.create !== true && !existsSync(embeddedDirectory)) {
     throw new UsageError(
@@ -34,7 +36,15 @@ export async function openDatabase(options: { create?: boolean } = {}): Promise<
     await db.destroy()
     await cluster.stop()
   }
-  return { db, config, close }
+  const name = `${withoutPassword(cluster.url)} (the embedded one: DATABASE_URL is not set)`
+  return { db, config, name, close }
+}
+
+/** Of a Postgres URL; its parameters may hold a password, too. */
+export function withoutPassword(url: string): string {
+  const { protocol, username, password, host, pathname } = new URL(url)
+  const user = username === '' ? '' : `${username}${password === '' ? '' : ':***'}@`
+  return `${protocol}//${user}${host}${pathname}`
 }
 
 /** Why the database did not answer, in words; Node's own error of several addresses has none. */

@@ -52,7 +52,11 @@ test('a database where all is well: every check is ok, exit 0', async () => {
   const { code, stdout } = await runCli(['doctor'], { DATABASE_URL: db.url })
   assert.equal(code, 0, stdout)
   assert.match(stdout, /Nothing is wrong\.\n$/)
-  for (const line of stdout.trimEnd().split('\n').slice(0, -2)) assert.match(line, /^ok {5}/)
+  const [name, ...lines] = stdout.trimEnd().split('\n')
+  // With whose rights and where, and no password.
+  const { host, pathname, username } = new URL(db.url)
+  assert.match(name!, new RegExp(`^database postgres(ql)?://${username}(:\\*{3})?@${host}${pathname}$`))
+  for (const line of lines.slice(0, -2)) assert.match(line, /^ok {5}/)
 })
 
 test('a finding says what is wrong and how to mend it, exit 1', async (t) => {

@@ -7,6 +7,7 @@ import {
   variableNames,
 } from '../../config.ts'
 import { command } from '../command.ts'
+import { withoutPassword } from '../database.ts'
 
 export const checkConfig = command({
   about: `Checks the environment as the service does when it starts, and prints what each variable means, and where it is from.
@@ -51,9 +52,9 @@ const list = (values: readonly string[]) => (values.length === 0 ? none : values
 
 const shown: Record<VariableName, (config: Config) => string> = {
   DATABASE_URL: ({ databaseUrl }) =>
-    databaseUrl === undefined ? 'the embedded Postgres' : postgres(databaseUrl),
+    databaseUrl === undefined ? 'the embedded Postgres' : withoutPassword(databaseUrl),
   LISTEN_DATABASE_URL: ({ listenDatabaseUrl }) =>
-    listenDatabaseUrl === undefined ? 'the embedded Postgres' : postgres(listenDatabaseUrl),
+    listenDatabaseUrl === undefined ? 'the embedded Postgres' : withoutPassword(listenDatabaseUrl),
   ROLE: ({ role }) => role,
   HOST: ({ host }) => host,
   PORT: ({ port }) => String(port),
@@ -78,11 +79,4 @@ const shown: Record<VariableName, (config: Config) => string> = {
     operatorWebhookUrl === undefined ? none : `${new URL(operatorWebhookUrl).origin}/***`,
   SHUTDOWN_GRACE: ({ shutdownGraceMs }) => formatDuration(shutdownGraceMs),
   LOG_LEVEL: ({ logLevel }) => logLevel,
-}
-
-/** Its parameters may hold a password, too. */
-function postgres(url: string): string {
-  const { protocol, username, password, host, pathname } = new URL(url)
-  const user = username === '' ? '' : `${username}${password === '' ? '' : ':***'}@`
-  return `${protocol}//${user}${host}${pathname}`
 }

@@ -35,11 +35,11 @@ It exits with 1 where something is wrong; notes do not count.`,
   options: { json: { type: 'boolean', help: 'print JSON' } },
   examples: ['doctor'],
   async run({ values, out }) {
-    const { db, config, close } = await openDatabase()
+    const { db, config, name: database, close } = await openDatabase()
     try {
       const seen = await examine({ db, config })
-      if (values.json) out.json({ checks: seen })
-      else print(out, seen)
+      if (values.json) out.json({ database, checks: seen })
+      else print(out, database, seen)
       return seen.some(({ findings }) => findings.some(({ level }) => level === 'wrong')) ? 1 : 0
     } finally {
       await close()
@@ -72,7 +72,9 @@ async function look(check: Check, patient: Patient): Promise<Seen> {
   return { check: check.name, findings }
 }
 
-function print(out: Output, seen: Seen[]): void {
+function print(out: Output, database: string, seen: Seen[]): void {
+  // The wrong one is well, too, and lacks the events.
+  out.styled('bold', `database ${database}`)
   for (const { check, findings } of seen) {
     if (findings.length === 0) {
       out.line(`ok     ${check}`)
