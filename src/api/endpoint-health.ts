@@ -17,7 +17,8 @@ export function healthOf(row: EndpointRow, owed: Backlog | undefined): Health {
       : `${count(events, 'event')} owed to it ${events === 1 ? 'waits' : 'wait'}`
   if (row.paused_at !== null) {
     const why = row.paused_reason ?? 'no reason given'
-    return { status: 'paused', since: time(row.paused_at), detail: `paused (${why}): ${waits} for a resume` }
+    const until = events === 0 ? '' : ' for a resume'
+    return { status: 'paused', since: time(row.paused_at), detail: `paused (${why}): ${waits}${until}` }
   }
   const failures = `${count(row.failures ?? 0, 'failure')} in a row, the last: ${row.last_error ?? 'unknown'}`
   switch (row.breaker ?? 'closed') {
@@ -31,7 +32,7 @@ export function healthOf(row: EndpointRow, owed: Backlog | undefined): Health {
       return {
         status: 'probing',
         since: time(row.opened_at),
-        detail: `${failures}; one delivery is probing it now, and ${waits} for what comes of it`,
+        detail: `${failures}; one delivery is probing it now, and ${waits}${events === 0 ? '' : ' for what comes of it'}`,
       }
     case 'closed':
       return closed(row, failures, events)
@@ -47,7 +48,7 @@ function closed(row: EndpointRow, failures: string, events: number): Health {
     return {
       status: 'failing',
       since: time(row.failing_since),
-      detail: `${failures}; ${flows} and is retried`,
+      detail: `${failures}; ${flows}${events === 0 ? ' now' : events === 1 ? ' and is retried' : ' and are retried'}`,
     }
   }
   if (row.last_success_at !== null) {

@@ -9,13 +9,14 @@ import { count, duration, moment } from '../words.ts'
 import { program } from '../program.ts'
 
 const most = 1_000
+const dayMs = 86_400_000
 
 export const status = command({
   about: `Shows whether the service can work, whether anybody dispatches, what is owed and to whom, which endpoints are in
-trouble, and which agents are stuck. For each trouble it says what to do next.
+trouble, whether events died within a day, and which agents are stuck. For each trouble it says what to do next.
 
 It exits with 1 where the service is not ready or warns, or an endpoint that is owed something is failing, open or paused.
-Stuck agents are news, and no trouble of the service.`,
+Dead events and stuck agents are news, and no trouble of the service.`,
   options: connectionOptions,
   examples: ['status', 'status --url https://hooks.example.com --json'],
   async run({ values, out }) {
@@ -32,6 +33,8 @@ interface Seen {
   /** Those that are owed something, and those in trouble; the longest waiting first. */
   endpoints: Endpoint[]
   stuck_agents: Agent[]
+  /** Of those that were written within a day; `more` than are counted. */
+  dead: { count: number; more: boolean }
   /** There are more than were read. */
   truncated: boolean
 }
@@ -39,10 +42,13 @@ interface Seen {
 async function look(client: Client): Promise<Seen> {
   const ready = await client.getReadiness()
   // Without its database the lists are refused, and why stands in `ready`.
-  if (ready.status !== 'ok') return { ready, endpoints: [], stuck_agents: [], truncated: false }
-  const [endpoints, agents] = await Promise.all([
+  if (ready.status !== 'ok')
+    return { ready, endpoints: [], stuck_agents: [], dead: { count: 0, more: false }, truncated: false }
+  const from = new Date(Date.now() - dayMs).toISOString()
+  const [endpoints, agents, dead] = await Promise.all([
     readPages((cursor) => client.listEndpoints({ limit: 100, cursor }), most),
     readPages((cursor) => client.listAgents({ stuck: 'true', limit: 100, cursor }), most),
+    client.listDeliveries({ state: 'dead', from, limit: 100 }),
   ])
   return {
     ready,
@@ -50,6 +56,7 @@ async function look(client: Client): Promise<Seen> {
       .filter((endpoint) => endpoint.owed > 0 || inTrouble(endpoint))
       .sort((a, b) => (b.oldest_due_seconds ?? 0) - (a.oldest_due_seconds ?? 0) || b.owed - a.owed),
     stuck_agents: agents.items,
+    dead: { count: dead.items.length, more: dead.next_cursor !== null },
     truncated: endpoints.truncated || agents.truncated,
   }
 }
@@ -82,6 +89,7 @@ function print(out: Output, url: string, seen: Seen): void {
   }
   printOwed(out, endpoints)
   printTrouble(out, endpoints.filter(inTrouble))
+  printDead(out, seen.dead)
   printStuck(out, stuck_agents)
   if (seen.truncated) out.text(`\nOnly the newest ${most} endpoints and stuck agents were looked at.`)
 }
@@ -119,6 +127,18 @@ function printTrouble(out: Output, endpoints: Endpoint[]): void {
       '  ',
     )
   }
+}
+
+function printDead(out: Output, { count: n, more }: Seen['dead']): void {
+  if (n === 0) return
+  out.heading(`Dead, of what was written within a day: ${more ? `more than ${n} events` : count(n, 'event')}`)
+  out.fields(
+    [
+      ['see why', `${program} deliveries --state dead --from 24h`],
+      ['once that is mended', `${program} replay --state dead --from 24h`],
+    ],
+    '  ',
+  )
 }
 
 function printStuck(out: Output, agents: Agent[]): void {
