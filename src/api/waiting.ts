@@ -88,7 +88,7 @@ function byTime(event: WebhookEventRow & WaitingFor): Waiting {
     const detail =
       event.attempts === 0
         ? 'its first attempt was put off until then'
-        : `attempt ${event.attempts} failed; the next one is made then`
+        : `attempt ${event.attempts} failed; the next one is made then, by the retry schedule or by a Retry-After of the receiver`
     return waiting('backing_off', detail, { until: event.next_attempt_at })
   }
   if (!event.dispatched) return waiting('no_dispatcher', `no dispatcher is connected: ${started}`)

@@ -1,7 +1,9 @@
 import { hash } from 'node:crypto'
 import { isUuid } from '../api/schemas/delivery.ts'
 import { parseDuration } from '../config.ts'
+import type { Client } from '../client/client.ts'
 import { UsageError, type Values } from './command.ts'
+import { orNothing } from './or-nothing.ts'
 import { program } from './program.ts'
 
 /** What events can be selected by, as the API has it. */
@@ -52,6 +54,7 @@ function time(given: string | undefined): string | undefined {
 
 /**
  * An endpoint by its id, or by a URL of it: the id is a hash of the URL without query and fragment (see db/comments.ts).
+ * @returns the id, of a URL as the API stores it
  * @throws UsageError where it is neither
  */
 export function endpointId(given: string): string {
@@ -60,6 +63,37 @@ export function endpointId(given: string): string {
   if (url === null || !['http:', 'https:'].includes(url.protocol)) {
     throw new UsageError(`"${given}" is no endpoint: give the id that ${program} endpoints lists, or its URL`)
   }
-  const digest = hash('md5', url.href.split(/[?#]/, 1)[0]!)
+  return idOfUrl(url.href)
+}
+
+/**
+ * The same, of a URL that SQL may have stored as it was written: `http://host` for what the API makes and shows as
+ * `http://host/`. The first that there is, else as endpointId has it.
+ */
+export async function findEndpointId(client: Client, given: string): Promise<string> {
+  const normal = endpointId(given)
+  if (isUuid(given)) return normal
+  const { href, origin, pathname } = new URL(given)
+  const written = [given, href, ...(pathname === '/' ? [origin] : [])]
+  const ids = new Set(written.map(idOfUrl))
+  if (ids.size === 1) return normal
+  for (const id of ids) {
+    if ((await orNothing(client.getEndpoint(id))) !== undefined) return id
+  }
+  return normal
+}
+
+/** `filters` with the endpoint as findEndpointId has it. */
+export async function withEndpoint<Filters extends object>(
+  client: Client,
+  given: string | undefined,
+  filters: Filters,
+): Promise<Filters> {
+  if (given === undefined) return filters
+  return { ...filters, endpoint_id: await findEndpointId(client, given) }
+}
+
+function idOfUrl(url: string): string {
+  const digest = hash('md5', url.split(/[?#]/, 1)[0]!)
   return digest.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { after, test } from 'node:test'
+import { Client } from '../../src/client/client.ts'
 import { fingerprintOf, newSecret } from '../../src/delivery/signature.ts'
 import { onCleanup } from '../support/cleanup.ts'
 import { createTestDatabase } from '../support/database.ts'
@@ -104,6 +105,28 @@ for (const [what, make, why] of [
     },
     /no event is kept: .*it was inserted as completed/,
   ],
+  [
+    'a task that the API inserted as completed',
+    async () => {
+      const id = randomUUID()
+      const client = new Client({ baseUrl: url, token })
+      await client.createTicket({ id, title: 'a', webhook_url: 'http://127.0.0.1:9/' })
+      await client.createTask({ id, ticket_id: id, title: 'a', status: 'completed' })
+      return id
+    },
+    /by its times, the task was inserted as completed and has not changed since/,
+  ],
+  [
+    'a task that completed before it had a URL',
+    async () => {
+      const [id] = await runningTasks(db, null)
+      await complete(db, [id!])
+      const client = new Client({ baseUrl: url, token })
+      await client.updateTicket(id!.split('/')[0]!, { webhook_url: 'http://127.0.0.1:9/' })
+      return id!
+    },
+    /the webhook_url of its ticket was set by night-shift at \S+, after the task was completed/,
+  ],
 ] as const) {
   test(`show of ${what} says why there is no event; exit 1`, async () => {
     const { code, stdout, stderr } = await runCli('show', await make())
@@ -113,6 +136,82 @@ for (const [what, make, why] of [
     assert.match(stdout, /^next /m)
   })
 }
+
+test('a task without an event is sent after all by the SQL that show gives', async (t) => {
+  const hooks = await receiver(t)
+  const [id] = await runningTasks(db, null)
+  await complete(db, [id!])
+  await db.query('update tickets set webhook_url = $1 where id = $2', [hooks.url(), id!.split('/')[0]])
+  const { stdout } = await runCli('show', id!)
+  const [, sql] = /^or +have it sent after all: (begin;.* commit)$/m.exec(stdout) ?? []
+  assert.ok(sql !== undefined, stdout)
+  await db.query(sql)
+  const [request] = await hooks.waitFor(1)
+  assert.equal(request!.body.task_id, id)
+})
+
+// What is to be mended first stands in the next steps, each with what it takes.
+for (const [status, headers, steps] of [
+  [301, { location: '/new' }, [/set the webhook_url to where it redirects +PATCH \/api\/v1\/tickets\//]],
+  [
+    410,
+    {},
+    [/ask the receiver whether it is gone; try it +\S.* test /, /let its endpoint flow again +\S.* resume /],
+  ],
+] as const) {
+  test(`show of an event that died of ${status} says what to mend before it is replayed`, async (t) => {
+    const hooks = await receiver(t, { status, headers })
+    const [event] = await events(hooks.url(), 'dead')
+    const { stdout } = await runCli('show', event!.event_id)
+    for (const step of [...steps, /then deliver it again +\S.* replay /]) assert.match(stdout, step)
+  })
+}
+
+test('show of an event whose URL was removed says who to ask, and to give it one again', async (t) => {
+  const hooks = await receiver(t)
+  const [id] = await runningTasks(db, hooks.url())
+  const ticket = id!.split('/')[0]!
+  await runCli('pause', hooks.url())
+  await complete(db, [id!])
+  await new Client({ baseUrl: url, token }).updateTicket(ticket, { webhook_url: null })
+  const { stdout } = await runCli('show', id!)
+  assert.match(stdout, /^state +discarded$/m)
+  assert.match(stdout, /see who took it away +GET \/api\/v1\/audit\?action=webhook_url\.change/)
+  assert.ok(stdout.includes(`PATCH /api/v1/tickets/${ticket} {"webhook_url": "…"}`), stdout)
+})
+
+test('an event that waits out a Retry-After is sent at once by the SQL that show gives', async (t) => {
+  const hooks = await receiver(t, (_, n) =>
+    n === 1 ? { status: 503, headers: { 'retry-after': '86400' } } : { status: 200 },
+  )
+  const [id] = await runningTasks(db, hooks.url())
+  await complete(db, [id!])
+  await eventually(async () => {
+    const [event] = await eventsOf(db, [id!])
+    assert.equal(event?.state, 'pending')
+    assert.equal(event.last_status, 503)
+  })
+  const { stdout } = await runCli('show', id!)
+  assert.match(stdout, /^why +backing_off: attempt 1 failed; .*Retry-After/m)
+  const [, sql] = /send it now \(SQL\) +(update .*)$/m.exec(stdout) ?? []
+  assert.ok(sql !== undefined, stdout)
+  await db.query(sql)
+  await hooks.waitFor(2)
+})
+
+test('a URL that SQL stored as it was written names its endpoint, too', async (t) => {
+  const hooks = await receiver(t)
+  // The API would store it with a slash at its end.
+  const written = new URL(hooks.url()).origin
+  await events(written, 'delivered')
+  const paused = await runCli('pause', written)
+  assert.equal(paused.code, 0, paused.stderr)
+  assert.match(paused.stdout, /is paused\n/)
+  // As it is shown.
+  assert.equal((await runCli('resume', `${written}/`)).code, 0)
+  const listed = (await runCli('deliveries', '--endpoint', written, '--json')).json()
+  assert.equal((listed['items'] as unknown[]).length, 1)
+})
 
 test('what a receiver answered cannot steer the terminal', async (t) => {
   const hooks = await receiver(t, { status: 400, body: '\x1b[2J\x1b]0;owned\x07ok\u202e\r\nnew line' })
@@ -329,6 +428,16 @@ test('status shows the dispatchers and the stuck agents', async () => {
   assert.match(stdout, new RegExp(`^${id} +coder +loops `, 'm'))
   const json = (await runCli('status', '--json')).json()
   assert.ok((json['stuck_agents'] as { id: string }[]).some((agent) => agent.id === id))
+})
+
+test('status says of events that died, and of endpoints that are owed nothing, how to look at them', async (t) => {
+  const hooks = await receiver(t, { status: 404 })
+  await events(hooks.url(), 'dead')
+  const { stdout } = await runCli('status')
+  assert.match(stdout, /^Dead, of what was written within a day: (more than )?\d+ events?$/m)
+  assert.match(stdout, /see why +\S.* deliveries --state dead --from 24h$/m)
+  assert.match(stdout, /1 failure in a row, the last: 404 Not Found; nothing is owed to it now$/m)
+  assert.match(stdout, /deliveries --endpoint [\da-f-]{36} --state dead$/m)
 })
 
 test('a token is never printed: not where it is wrong, nor where it may only read', async () => {

@@ -1,6 +1,6 @@
 import { command, UsageError } from '../command.ts'
 import { connect, connectionOptions } from '../connection.ts'
-import { filterOptions, filtersOf } from '../filters.ts'
+import { filterOptions, filtersOf, withEndpoint } from '../filters.ts'
 import { readPages } from '../pages.ts'
 import { duration } from '../words.ts'
 
@@ -23,7 +23,7 @@ discarded). webhook-outbox show <event_id> tells all about one of them.`,
       throw new UsageError('--limit must be a whole number from 1 to 100000')
     }
     const { client } = connect(values)
-    const query = filtersOf(values)
+    const query = await withEndpoint(client, values.endpoint, filtersOf(values))
     const { items, truncated } = await readPages(
       (cursor) => client.listDeliveries({ ...query, limit: Math.min(limit, 100), cursor }),
       limit,

@@ -1,6 +1,7 @@
 import { bulkOptions, confirmed, runBulk, selectionOf } from '../bulk.ts'
 import { command } from '../command.ts'
 import { connect, connectionOptions } from '../connection.ts'
+import { withEndpoint } from '../filters.ts'
 import { refuseFilters } from './replay.ts'
 import { program } from '../program.ts'
 
@@ -18,8 +19,9 @@ be replayed. Without --yes it says what it would do, and does nothing; on a term
     const [eventId] = args
     const reason = values.reason === undefined ? {} : { reason: values.reason }
     if (eventId === undefined) {
-      const selection = selectionOf(values)
+      const selected = selectionOf(values)
       const { client } = connect(values)
+      const selection = await withEndpoint(client, values.endpoint, selected)
       // The API checks what the values are.
       const start = (body: { dry_run: boolean }) => client.startDiscard({ ...selection, ...reason, ...body })
       return runBulk(out, client, { verb: 'discard', start }, values)
@@ -27,10 +29,11 @@ be replayed. Without --yes it says what it would do, and does nothing; on a term
     refuseFilters(values)
     const { client } = connect(values)
     const event = await client.getDelivery(eventId)
-    const what = `${event.event_type} of ${event.entity_id}, which is ${event.state}`
-    if (!values.yes && !(await confirmed(out, `discard ${what}?`, values.json === true))) {
+    const what = `${event.event_type} of ${event.entity_id}`
+    const asItIs = `${what}, which is ${event.state}`
+    if (!values.yes && !(await confirmed(out, `discard ${asItIs}?`, values.json === true))) {
       if (values.json) out.json({ dry_run: true, event })
-      else out.note(`It would discard ${what}. Nothing was done: add --yes to do it.`)
+      else out.note(`It would discard ${asItIs}. Nothing was done: add --yes to do it.`)
       return 0
     }
     const done = await client.discardDelivery(eventId, reason)

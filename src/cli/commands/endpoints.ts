@@ -1,7 +1,7 @@
 import type { Endpoint, Page } from '../../client/types.ts'
 import { command, UsageError } from '../command.ts'
 import { connect, connectionOptions } from '../connection.ts'
-import { endpointId } from '../filters.ts'
+import { findEndpointId } from '../filters.ts'
 import type { Output } from '../output.ts'
 import { readPages } from '../pages.ts'
 import { duration } from '../words.ts'
@@ -26,7 +26,7 @@ shows all about that one.`,
     if (args[0] !== undefined && filtered) throw new UsageError('one endpoint and filters do not go together')
     const { client } = connect(values)
     if (args[0] !== undefined) {
-      const endpoint = await client.getEndpoint(endpointId(args[0]))
+      const endpoint = await client.getEndpoint(await findEndpointId(client, args[0]))
       if (json) out.json(endpoint)
       else printEndpoint(out, endpoint)
       return 0

@@ -1,6 +1,6 @@
 import { command } from '../command.ts'
 import { connect, connectionOptions } from '../connection.ts'
-import { endpointId } from '../filters.ts'
+import { findEndpointId } from '../filters.ts'
 import { printEndpoint } from '../print-endpoint.ts'
 
 export const pause = command({
@@ -14,7 +14,8 @@ export const pause = command({
   async run({ values, args, out }) {
     const { client } = connect(values)
     const { reason } = values
-    const paused = await client.pauseEndpoint(endpointId(args[0]!), reason === undefined ? {} : { reason })
+    const id = await findEndpointId(client, args[0]!)
+    const paused = await client.pauseEndpoint(id, reason === undefined ? {} : { reason })
     if (values.json) out.json(paused)
     else printEndpoint(out, paused)
     return 0

@@ -4,7 +4,7 @@ import type { DeliveryDetail } from '../../client/types.ts'
 import { type BulkValues, bulkOptions, confirmed, runBulk, selectionOf } from '../bulk.ts'
 import { command, UsageError } from '../command.ts'
 import { connect, connectionOptions } from '../connection.ts'
-import { filterOptions } from '../filters.ts'
+import { filterOptions, withEndpoint } from '../filters.ts'
 import { nextSteps } from '../next-steps.ts'
 import type { Output } from '../output.ts'
 
@@ -22,8 +22,9 @@ It then waits for what becomes of it, and exits with 1 where the event is dead a
       refuseFilters(values)
       return replayOne(out, connect(values).client, eventId, values)
     }
-    const selection = selectionOf(values)
+    const selected = selectionOf(values)
     const { client } = connect(values)
+    const selection = await withEndpoint(client, values.endpoint, selected)
     // The API checks what the values are.
     const start = (body: { dry_run: boolean }) => client.startReplay({ ...selection, ...body })
     return runBulk(out, client, { verb: 'replay', start }, values)

@@ -1,6 +1,6 @@
 import { command } from '../command.ts'
 import { connect, connectionOptions } from '../connection.ts'
-import { endpointId } from '../filters.ts'
+import { findEndpointId } from '../filters.ts'
 import { printEndpoint } from '../print-endpoint.ts'
 
 export const resume = command({
@@ -10,7 +10,7 @@ export const resume = command({
   examples: ['resume https://host/hook'],
   async run({ values, args, out }) {
     const { client } = connect(values)
-    const resumed = await client.resumeEndpoint(endpointId(args[0]!))
+    const resumed = await client.resumeEndpoint(await findEndpointId(client, args[0]!))
     if (values.json) out.json(resumed)
     else printEndpoint(out, resumed)
     return 0

@@ -4,8 +4,9 @@ import type { Delivery, DeliveryDetail, Endpoint } from '../../client/types.ts'
 import { command } from '../command.ts'
 import { connect, connectionOptions } from '../connection.ts'
 import { nextSteps } from '../next-steps.ts'
+import { orNothing } from '../or-nothing.ts'
 import type { Output } from '../output.ts'
-import { orNothing, whyNoEvent } from '../why-no-event.ts'
+import { whyNoEvent } from '../why-no-event.ts'
 import { duration, moment } from '../words.ts'
 
 export const show = command({
@@ -30,14 +31,20 @@ It exits with 1 where there is no such event, and where it is dead.`,
         out.fields([
           ['why', reason.why],
           ['next', reason.next],
+          ['or', reason.or],
         ])
       return 1
     }
     if (values.json) out.json(found.event)
     else {
       const { state, endpoint_id } = found.event
-      const owed = state === 'pending' || state === 'delivering'
-      print(out, found, owed ? await orNothing(client.getEndpoint(endpoint_id)) : undefined, values.payload)
+      const arrived = state === 'delivered'
+      print(
+        out,
+        found,
+        arrived ? undefined : await orNothing(client.getEndpoint(endpoint_id)),
+        values.payload,
+      )
     }
     return found.event.state === 'dead' ? 1 : 0
   },
@@ -78,13 +85,14 @@ function print(
     ['agent', event.entity_id === event.agent_id ? null : event.agent_id],
     ['url', event.url],
     ['endpoint', event.endpoint_id],
-    ['it is', endpoint?.detail],
+    // Without a dispatcher nothing flows, whatever the endpoint did before.
+    ['it is', waiting?.reason === 'no_dispatcher' ? null : endpoint?.detail],
     ['created', moment(event.created_at)],
     ['settled', moment(event.settled_at)],
     ['attempts', event.attempts],
-    ['last error', event.last_error],
+    ['last error', event.state === 'delivered' ? null : event.last_error],
   ])
-  const steps = nextSteps(event)
+  const steps = nextSteps(event, endpoint)
   if (steps.length > 0) {
     out.heading('Next')
     out.fields(steps, '  ')
@@ -123,7 +131,7 @@ function printAttempts(out: Output, { attempt_log, attempts }: DeliveryDetail): 
     return
   }
   out.table(
-    ['#', 'started', 'took', 'status', 'error', 'response'],
+    ['#', 'started', 'took', 'status', 'outcome', 'response'],
     attempt_log.map((one) => [
       one.attempt,
       one.started_at,

@@ -1,6 +1,6 @@
 import { command } from '../command.ts'
 import { connect, connectionOptions } from '../connection.ts'
-import { endpointId } from '../filters.ts'
+import { findEndpointId } from '../filters.ts'
 
 export const test = command({
   about: `Sends one webhook.test to an endpoint, from the service, and tells what came of it; also where the endpoint is paused or
@@ -12,7 +12,7 @@ It exits with 1 where the endpoint did not answer with a 2xx.`,
   examples: ['test https://host/hook'],
   async run({ values, args, out }) {
     const { client } = connect(values)
-    const id = endpointId(args[0]!)
+    const id = await findEndpointId(client, args[0]!)
     const result = await client.testEndpoint(id)
     if (values.json) out.json(result)
     else {
