@@ -81,5 +81,9 @@ function inWords(error: unknown): string {
   if (error instanceof NoAnswer) {
     return `${error.message}\nis the service running there? give its address by --url, or in WEBHOOK_OUTBOX_URL; ${program} doctor looks at the database itself`
   }
+  // What another service, or another version, answers is read as ours.
+  if (error instanceof TypeError) {
+    return `the answer is not as webhook-outbox ${version} has it: is it this service, of this version? (${error.message})`
+  }
   return error instanceof Error ? error.message : String(error)
 }

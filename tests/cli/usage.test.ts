@@ -1,8 +1,14 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import { commands } from '../../src/cli/commands.ts'
 import { version } from '../../src/version.ts'
+import { onCleanup } from '../support/cleanup.ts'
 import { runCli } from './support.ts'
+
+const eventId = '0198c2f4-7a3e-7d71-9c43-5e0a4f7a2b10'
 
 test('--help lists every command, and says where to look when an event has not arrived', async () => {
   const { code, stdout, stderr } = await runCli(['--help'])
@@ -77,7 +83,9 @@ for (const [args, said] of [
   [['pause'], /<id or url> is missing/],
   [['replay'], /give an event_id, a filter, or --all/],
   [['replay', '--all', '--state', 'dead'], /--all and filters do not go together/],
-  [['replay', 'x', '--state', 'dead'], /an event_id and --state do not go together/],
+  [['replay', 'task-1', '--yes'], /"task-1" is no event_id: .* show task-1 finds it, if it is a task's id/],
+  [['discard', 'task-1'], /"task-1" is no event_id/],
+  [['replay', eventId, '--state', 'dead'], /an event_id and --state do not go together/],
   [['replay', '--all', '--rate', '0'], /--rate must be/],
   [['discard'], /give an event_id, a filter, or --all/],
   [['endpoints', 'http://x/', '--owed'], /do not go together/],
@@ -106,9 +114,9 @@ for (const args of [
   ['status'],
   ['deliveries'],
   ['show', 'x'],
-  ['replay', 'x', '--yes'],
+  ['replay', eventId, '--yes'],
   ['replay', '--all'],
-  ['discard', 'x', '--yes'],
+  ['discard', eventId, '--yes'],
   ['endpoints'],
   ['pause', 'http://x/'],
   ['resume', 'http://x/'],
@@ -122,3 +130,18 @@ for (const args of [
     assert.match(stderr, /webhook-outbox doctor/)
   })
 }
+
+test('an answer of another service is told from a fault of this program', async (t) => {
+  const other = createServer((_, response) => {
+    response.setHeader('content-type', 'application/json').end('{"ok":true}')
+  })
+  onCleanup(t, () => new Promise((resolve) => other.close(resolve)))
+  await once(other.listen(0, '127.0.0.1'), 'listening')
+  const { port } = other.address() as AddressInfo
+  const { code, stderr } = await runCli(['show', 'x'], { WEBHOOK_OUTBOX_URL: `http://127.0.0.1:${port}` })
+  assert.equal(code, 1)
+  assert.match(
+    stderr,
+    /^the answer is not as webhook-outbox \S+ has it: is it this service, of this version\?/,
+  )
+})

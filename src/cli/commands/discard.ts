@@ -2,7 +2,7 @@ import { bulkOptions, confirmed, runBulk, selectionOf } from '../bulk.ts'
 import { command } from '../command.ts'
 import { connect, connectionOptions } from '../connection.ts'
 import { withEndpoint } from '../filters.ts'
-import { refuseFilters } from './replay.ts'
+import { checkEventId } from './replay.ts'
 import { program } from '../program.ts'
 
 export const discard = command({
@@ -26,7 +26,7 @@ be replayed. Without --yes it says what it would do, and does nothing; on a term
       const start = (body: { dry_run: boolean }) => client.startDiscard({ ...selection, ...reason, ...body })
       return runBulk(out, client, { verb: 'discard', start }, values)
     }
-    refuseFilters(values)
+    checkEventId(eventId, values)
     const { client } = connect(values)
     const event = await client.getDelivery(eventId)
     const what = `${event.event_type} of ${event.entity_id}`

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isUuid } from '../../api/schemas/delivery.ts'
 import type { Client } from '../../client/client.ts'
 import type { DeliveryDetail } from '../../client/types.ts'
 import { type BulkValues, bulkOptions, confirmed, runBulk, selectionOf } from '../bulk.ts'
@@ -7,6 +8,7 @@ import { connect, connectionOptions } from '../connection.ts'
 import { filterOptions, withEndpoint } from '../filters.ts'
 import { nextSteps } from '../next-steps.ts'
 import type { Output } from '../output.ts'
+import { program } from '../program.ts'
 
 export const replay = command({
   about: `Delivers settled events again, under the same event_id, to the URL that is configured now: one by its event_id, or all
@@ -19,7 +21,7 @@ It then waits for what becomes of it, and exits with 1 where the event is dead a
   async run({ values, args, out }) {
     const [eventId] = args
     if (eventId !== undefined) {
-      refuseFilters(values)
+      checkEventId(eventId, values)
       return replayOne(out, connect(values).client, eventId, values)
     }
     const selected = selectionOf(values)
@@ -31,8 +33,13 @@ It then waits for what becomes of it, and exits with 1 where the event is dead a
   },
 })
 
-/** @throws UsageError: one event needs no selection */
-export function refuseFilters(values: BulkValues): void {
+/** @throws UsageError: one event needs no selection, and a task's id is no event_id */
+export function checkEventId(eventId: string, values: BulkValues): void {
+  if (!isUuid(eventId)) {
+    throw new UsageError(
+      `"${eventId}" is no event_id: ${program} show ${eventId} finds it, if it is a task's id`,
+    )
+  }
   const given = [...Object.keys(filterOptions), 'all', 'rate'].find(
     (name) => values[name as 'all'] !== undefined,
   )
