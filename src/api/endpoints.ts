@@ -17,7 +17,7 @@ import {
 import { refuseToSendAsCopy } from './installation.ts'
 import { jsonBody, noBody } from './json-body.ts'
 import { patchEndpoint } from './patch-endpoint.ts'
-import { notFound } from './problem.ts'
+import { noEndpoint } from './problem.ts'
 import { actorOf, recordChange } from './record-change.ts'
 import { isUuid } from './schemas/delivery.ts'
 import { endpointList, endpointPatch, endpointPause } from './schemas/endpoint.ts'
@@ -75,7 +75,7 @@ export function endpointRoutes({ db, sender, leaseMs, installation }: Services) 
     })
     .post('/:id/test', noBody(), async (c) => {
       const id = c.req.param('id').toLowerCase()
-      if (!isUuid(id)) throw notFound('endpoint')
+      if (!isUuid(id)) throw noEndpoint()
       await refuseToSendAsCopy(db, installation)
       return answer(c, 200, await testEndpoint({ db, sender }, actorOf(c), id))
     })
@@ -84,7 +84,7 @@ export function endpointRoutes({ db, sender, leaseMs, installation }: Services) 
 async function shown(db: Kysely<Database>, given: string): Promise<object> {
   const id = given.toLowerCase()
   const row = isUuid(id) ? await findEndpoint(db, id) : undefined
-  if (row === undefined) throw notFound('endpoint')
+  if (row === undefined) throw noEndpoint()
   return show(row, (await backlogOf(db, [id])).get(id))
 }
 
@@ -95,9 +95,9 @@ async function change(
   run: (trx: Transaction<Database>, id: string) => Promise<void>,
 ): Promise<object> {
   const id = given.toLowerCase()
-  if (!isUuid(id)) throw notFound('endpoint')
+  if (!isUuid(id)) throw noEndpoint()
   await inTransaction(db, [], async (trx) => {
-    if ((await ensureEndpoint(trx, id)) === undefined) throw notFound('endpoint')
+    if ((await ensureEndpoint(trx, id)) === undefined) throw noEndpoint()
     await run(trx, id)
   })
   return shown(db, id)

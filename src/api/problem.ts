@@ -57,6 +57,14 @@ export function notFound(noun: string): Problem {
   return new Problem(404, `there is no ${noun} with this id`)
 }
 
+/** An endpoint is known by what went to it, or by who has it configured. */
+export function noEndpoint(): Problem {
+  return new Problem(
+    404,
+    'there is no endpoint with this id: nothing was sent or is owed to it, and no ticket or project has it as its webhook_url',
+  )
+}
+
 /** `['result', 'a/b', 0]` → `#/result/a~1b/0` */
 export function pointer(path: readonly PropertyKey[]): string {
   return `#${path.map((key) => `/${escapeToken(String(key))}`).join('')}`

@@ -5,7 +5,7 @@ import type { Sender } from '../delivery/send.ts'
 import { judge } from '../delivery/verdict.ts'
 import type { WebhookTest } from '../events.ts'
 import { ensureEndpoint, endpointOfUrl } from './endpoint-rows.ts'
-import { notFound } from './problem.ts'
+import { noEndpoint } from './problem.ts'
 import { recordChange } from './record-change.ts'
 import { inTransaction } from './transaction.ts'
 import { withoutSecrets } from './without-secrets.ts'
@@ -25,7 +25,7 @@ export async function testEndpoint(
 ): Promise<object> {
   const eventId = randomUUID()
   const target = await inTransaction(db, [], async (trx) => {
-    if ((await ensureEndpoint(trx, id)) === undefined) throw notFound('endpoint')
+    if ((await ensureEndpoint(trx, id)) === undefined) throw noEndpoint()
     const found = await targetOf(trx, id)
     await recordChange(trx, actor, {
       action: 'endpoint.test',

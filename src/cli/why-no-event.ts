@@ -60,13 +60,23 @@ async function withUrl(
   project: Project | undefined,
 ): Promise<Reason> {
   const { status, created_at, updated_at, started_at, completed_at } = task
-  const mend = { next: `${program} doctor checks whether the triggers are in place`, ...after(task) }
+  const mend = {
+    next: `${program} doctor tells whether capture is in place, and gives the SQL that mends it`,
+    ...after(task),
+  }
   // As the API leaves a task that it has not changed since; other writers need not keep these times.
   if (started_at === null && updated_at === created_at && near(completed_at, created_at)) {
     return {
       ...mend,
       why: `by its times, the task was inserted as ${status!} and has not changed since: only a change to it writes an event`,
       next: 'insert tasks in another status, and change it then',
+    }
+  }
+  const fault = await captureFault(client)
+  if (fault !== undefined) {
+    return {
+      ...mend,
+      why: `the task is ${status!}, a URL applies now, and capture is not in place: ${fault}`,
     }
   }
   const set = await urlSetSince(client, completed_at ?? updated_at, ticket, project)
@@ -81,6 +91,13 @@ async function withUrl(
     ...mend,
     why: `the task is ${status!}, a URL applies now, and no event is kept: there was no URL when it changed, it was inserted as ${status!}, the event is past its retention, capture is not in place, or the session that changed it had session_replication_role = replica`,
   }
+}
+
+/** What is wrong with the trigger on tasks, which readyz names before those on others. */
+async function captureFault(client: Client): Promise<string | undefined> {
+  const { capture } = (await client.getReadiness()).checks
+  const detail = capture?.status === 'warning' ? capture.detail : undefined
+  return detail?.split(':', 1)[0]!.includes('tasks') ? detail : undefined
 }
 
 /** The change of a URL that the audit has since then, the first one. */

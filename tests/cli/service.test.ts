@@ -137,6 +137,35 @@ for (const [what, make, why] of [
   })
 }
 
+test('show and status name the trigger that did not fire', async (t) => {
+  // Of its own, as the other tests need their triggers.
+  const own = await createTestDatabase()
+  onCleanup(t, () => own.drop())
+  const api = startServiceProcess({ DATABASE_URL: own.url, ROLE: 'api' })
+  onCleanup(t, () => api.stop())
+  const env = { WEBHOOK_OUTBOX_URL: await api.url() }
+  await own.query('alter table tasks disable trigger webhook_capture_task')
+  const [id] = await runningTasks(own, 'http://127.0.0.1:9/')
+  await complete(own, [id!])
+  const { code, stdout } = await run(['show', id!], env)
+  assert.equal(code, 1)
+  assert.match(
+    stdout,
+    /^why +the task is completed, .* capture is not in place: the trigger webhook_capture_task on tasks is disabled/m,
+  )
+  assert.match(stdout, /^next +\S.* doctor /m)
+  const status = await run(['status'], env)
+  assert.equal(status.code, 1)
+  assert.match(status.stdout, /^capture +warning: the trigger webhook_capture_task on tasks is disabled/m)
+
+  // Mended, it is owed, and waits for somebody to send it.
+  await own.query('alter table tasks enable trigger webhook_capture_task')
+  await own.query(`update tasks set status = 'running'; update tasks set status = 'completed'`)
+  const owed = await run(['show', id!], env)
+  assert.match(owed.stdout, /^why +no_dispatcher: /m)
+  assert.doesNotMatch(owed.stdout, /flows/, 'nothing does without a dispatcher')
+})
+
 test('a task without an event is sent after all by the SQL that show gives', async (t) => {
   const hooks = await receiver(t)
   const [id] = await runningTasks(db, null)
