@@ -1097,7 +1097,8 @@ CREATE FUNCTION public.webhook_replay(event_id uuid) RETURNS uuid
       case replay.outcome
         when 'replayed' then return replay.endpoint_id;
         when 'owed' then raise exception using errcode = 'WH409',
-          message = 'this event is owed: it is delivered or given up first; to send it now, update webhook_outbox set next_attempt_at = now()';
+          message = format('this event is owed: it is delivered or given up first; to send it now, update webhook_outbox set next_attempt_at = now() where event_id = %L',
+            webhook_replay.event_id);
         when 'no_url' then raise exception using errcode = 'WH409',
           message = 'no webhook_url is configured now for this event: set one on its ticket or its project';
         else raise exception using errcode = 'WH404', message = 'there is no event with this id';
