@@ -4,6 +4,7 @@ import { channel } from '../../db/capture.ts'
 import type { Child } from './child.ts'
 import type { Receipt } from './children/receiver.ts'
 import { wallMs } from './clock.ts'
+import { exampleBody } from './peers.ts'
 import { type Receiver, until } from './service.ts'
 import { deliveredOnce } from './tasks.ts'
 
@@ -17,11 +18,6 @@ export interface Backlog {
   inHours?: number
 }
 
-/** The body of an event as capture writes it. */
-const payload = `{"event_type":"task.completed","timestamp":"2026-01-31T14:30:00.123Z","entity_type":"task",\
-"entity_id":"backlog-00000001","project_id":"backlog","ticket_id":"backlog","task_id":"backlog-00000001","agent_id":null,\
-"data":{"result":"success","duration_seconds":45,"output_summary":"Implemented feature X"}}`
-
 /** Inserts what is owed, without host rows; one transaction makes it visible, URL by URL in turns. */
 export async function owe(db: pg.Client, { group, urls, each, inHours = 0 }: Backlog): Promise<void> {
   await db.query(
@@ -30,7 +26,7 @@ export async function owe(db: pg.Client, { group, urls, each, inHours = 0 }: Bac
        clock_timestamp() + $5::float8 * interval '1 hour'
      from generate_series(1, $3::integer) n cross join unnest($2::text[]) with ordinality u (url)
      order by n, u.ordinality`,
-    [group, urls, each, payload, inHours],
+    [group, urls, each, exampleBody, inHours],
   )
 }
 

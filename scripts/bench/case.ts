@@ -12,8 +12,10 @@ export interface CaseContext {
 export interface Case {
   name: string
   summary: string
-  /** It takes longer than a whole run may, and so runs only where it is named. Milliseconds. */
-  lifetimeMs?: number
+  /** After so many minutes it is ended, whatever hangs; 10 where it is not given. */
+  minutes?: number
+  /** It runs only where it is named. */
+  onRequest?: true
   /**
    * Measures. Times are reported and never judged.
    * @throws where a result is wrong: an event missing or duplicated, a process that ended

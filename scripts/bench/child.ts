@@ -19,6 +19,8 @@ export interface Child {
 export interface ChildOptions {
   env?: Record<string, string>
   nodeFlags?: string[]
+  /** A file of this repository that the process loads before its own. */
+  preload?: string
   guard: Guard
 }
 
@@ -28,11 +30,11 @@ const root = resolve(import.meta.dirname, '../..')
 /** Starts `file` (of this repository) under tsx; what it logs on standard output goes to /dev/null. */
 export async function startChild(
   file: string,
-  { env = {}, nodeFlags = [], guard }: ChildOptions,
+  { env = {}, nodeFlags = [], preload, guard }: ChildOptions,
 ): Promise<Child> {
   const child = fork(resolve(root, file), [], {
     cwd: root,
-    execArgv: [...nodeFlags, '--import', 'tsx'],
+    execArgv: [...nodeFlags, '--import', 'tsx', ...(preload ? ['--import', resolve(root, preload)] : [])],
     env: { ...process.env, ...env },
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   })

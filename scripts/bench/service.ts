@@ -3,6 +3,7 @@ import type pg from 'pg'
 import { sleepLockClass } from '../../db/capture.ts'
 import type { CaseContext } from './case.ts'
 import { startChild, type Child } from './child.ts'
+import type { ProbeMessage } from './children/probe.ts'
 import type { Receipt, ReceiverMessage } from './children/receiver.ts'
 
 /** Deliveries under way at once, over all and, unless said otherwise, to one endpoint; the ceiling runs at the same. */
@@ -57,11 +58,12 @@ export async function startDispatcher(
   databaseUrl: string,
   db: pg.Client,
   settings: Record<string, string> = {},
+  { profile = context.options.profile }: { profile?: string | undefined } = {},
 ): Promise<Child> {
-  const { profile } = context.options
   const child = await startChild('src/main.ts', {
     guard: context.stage.guard,
-    nodeFlags: profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`],
+    nodeFlags: ['--expose-gc', ...(profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`])],
+    preload: 'scripts/bench/children/probe.ts',
     env: {
       DATABASE_URL: databaseUrl,
       ROLE: 'dispatcher',
@@ -76,6 +78,16 @@ export async function startDispatcher(
   })
   await until(child, 30_000, 'the dispatcher sleeps', () => isAsleep(db))
   return child
+}
+
+/** Milliseconds of each claim that took something since the last time, round trip included. */
+export function takeClaims(dispatcher: Child): Promise<number[]> {
+  return dispatcher.ask<number[]>('claims' satisfies ProbeMessage, 30_000)
+}
+
+/** Bytes of memory of the process after a garbage collection. */
+export function residentBytes(dispatcher: Child): Promise<number> {
+  return dispatcher.ask<number>('memory' satisfies ProbeMessage, 30_000)
 }
 
 /** Whether a dispatcher holds the sleep lock (db/capture.ts), so that writers notify. */

@@ -1,8 +1,13 @@
 import type pg from 'pg'
 import type { Receipt } from './children/receiver.ts'
 
-/** Inserts a ticket whose webhook goes to `url`, with `count` running tasks `<ticket>/1` and so on. */
-export async function seedTasks(db: pg.Client, ticket: string, url: string, count: number): Promise<void> {
+/** Inserts a ticket whose webhook goes to `url`, null for nowhere, with `count` running tasks `<ticket>/1` and so on. */
+export async function seedTasks(
+  db: pg.Client,
+  ticket: string,
+  url: string | null,
+  count: number,
+): Promise<void> {
   await insertTasks(db, ticket, url, count)
   await tidy(db)
 }
@@ -13,7 +18,12 @@ export async function tidy(db: pg.Client): Promise<void> {
   await db.query('checkpoint')
 }
 
-export async function insertTasks(db: pg.Client, ticket: string, url: string, count: number): Promise<void> {
+export async function insertTasks(
+  db: pg.Client,
+  ticket: string,
+  url: string | null,
+  count: number,
+): Promise<void> {
   await db.query('insert into projects (id, name, webhook_url) values ($1, $1, $2)', [ticket, url])
   await db.query('insert into tickets (id, project_id, title) values ($1, $1, $1)', [ticket])
   await db.query(

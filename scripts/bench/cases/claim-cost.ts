@@ -3,7 +3,7 @@ import { Claimer } from '../../../src/dispatch/claimer.ts'
 import { InFlight } from '../../../src/dispatch/in-flight.ts'
 import { type Backlog, owe } from '../backlog.ts'
 import type { Case, CaseContext } from '../case.ts'
-import { medianRow } from '../report.ts'
+import { type Goal, medianRow } from '../report.ts'
 import { connect } from '../stage.ts'
 import { tidy } from '../tasks.ts'
 
@@ -11,6 +11,7 @@ const LIMIT = 256
 const nothingHeld = new InFlight().spread()
 /** Ten endpoints fill a claim only where each may have a tenth of it. */
 const PER_ENDPOINT = 32
+const flat: Goal = { atMost: 1.5 }
 /** A ring of 10,000 endpoints is gone round in about as many. */
 const CLAIMS = 40
 
@@ -66,31 +67,25 @@ export const claimCost: Case = {
 
     const cost = (name: string, what: string) =>
       medianRow(`a row of a claim, ${what}`, scenes[name]!.costs, 'µs')
-    const ratio = (name: string, to: string, what: string) =>
+    const ratio = (name: string, to: string, what: string, goal?: Goal) =>
       medianRow(
         what,
         scenes[name]!.costs.map((value, i) => value / scenes[to]!.costs[i]!),
         '',
+        goal,
       )
     return [
       cost('few', `${due} due at 10 endpoints`),
       cost('many', `${due} due at ${many.length} endpoints`),
-      ratio('many', 'few', `${many.length} endpoints / 10 (goal ≤ 1.5)`),
+      ratio('many', 'few', `${many.length} endpoints / 10`, flat),
       ratio('sparse', 'few', `${many.length} endpoints with one row each / 10 endpoints`),
-      ratio(
-        'few-behind',
-        'few',
-        `with ${later} more that wait at the same 10 endpoints / without (goal ≤ 1.5)`,
-      ),
-      ratio(
-        'many-behind',
-        'many',
-        `with ${later} more that wait at the same ${many.length} / without (goal ≤ 1.5)`,
-      ),
+      ratio('few-behind', 'few', `with ${later} more that wait at the same 10 endpoints / without`, flat),
+      ratio('many-behind', 'many', `with ${later} more that wait at the same ${many.length} / without`, flat),
       ratio(
         'few-apart',
         'few',
-        `10 endpoints, with ${later} that wait at ${many.length} others / without (goal ≤ 1.5)`,
+        `10 endpoints, with ${later} that wait at ${many.length} others / without`,
+        flat,
       ),
     ]
   },

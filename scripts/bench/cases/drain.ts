@@ -1,141 +1,54 @@
-import type pg from 'pg'
-import type { Case, CaseContext } from '../case.ts'
-import { startChild, type Child } from '../child.ts'
-import type { CeilingOrder, CeilingResult } from '../children/ceiling.ts'
-import { wallMs } from '../clock.ts'
-import { cpuMicroseconds } from '../cpu-time.ts'
-import { medianRow, type Measured } from '../report.ts'
-import { IN_FLIGHT, startDispatcher, startReceiver, untilSettled, type Receiver } from '../service.ts'
-import { connect } from '../stage.ts'
-import { completeTasks, deliveredOnce, seedTasks } from '../tasks.ts'
+import type { Case } from '../case.ts'
+import { cpuRows } from '../cpu-meter.ts'
+import { ceilingDrainer, graphileDrainer, pgBossDrainer, serviceDrainer } from '../drain.ts'
+import { medianRow } from '../report.ts'
+import { alternate, ratios } from '../rounds.ts'
+import { startReceiver } from '../service.ts'
 
-interface Parts {
-  context: CaseContext
-  db: pg.Client
-  receiver: Receiver
-  dispatcher: Child
-  ceiling: Child
-}
-
-interface Round {
-  /** Deliveries, or sends, a second. */
-  rate: number
-  /** Microseconds of processor time each, by who used them. */
-  cpu: Record<string, number | null>
-}
-
-const TIMEOUT_MS = 120_000
-
-/**
- * A backlog that one commit makes visible at once, until the last of it is settled; alternated with the ceiling. Both
- * processes stay the same in all rounds and are warm before the first.
- */
+/** The limit of an endpoint is that of the whole dispatcher: with one receiver that is the best configuration. */
 export const drain: Case = {
   name: 'drain',
-  summary: 'deliveries a second out of a backlog, against sends without a database',
+  summary: 'a backlog to one receiver, against the same send without a database, and against peers',
+  minutes: 25,
   async run(context) {
-    const { rounds, quick } = context.options
-    const count = quick ? 2_000 : 20_000
-    const url = await context.stage.createDatabase('drain')
-    const db = await connect(url)
+    const count = context.options.quick ? 5_000 : 50_000
     const receiver = await startReceiver(context)
-    const dispatcher = await startDispatcher(context, url, db)
-    const ceiling = await startChild('scripts/bench/children/ceiling.ts', { guard: context.stage.guard })
-    const parts = { context, db, receiver, dispatcher, ceiling }
-    await drainOnce(parts, 'warm-up', 4_000)
-    await ceilingOnce(parts, 4_000)
-
-    const drains: Round[] = []
-    const ceilings: Round[] = []
-    for (let round = 1; round <= rounds; round++) {
-      drains.push(await drainOnce(parts, `round-${round}`, count))
-      ceilings.push(await ceilingOnce(parts, count))
-      context.say(
-        `round ${round}: ${drains.at(-1)!.rate.toFixed(0)} of ${ceilings.at(-1)!.rate.toFixed(0)}/s`,
-      )
+    const options = { context, receiver, count }
+    const drainers = {
+      service: await serviceDrainer(options),
+      ceiling: await ceilingDrainer(options),
+      batched: await graphileDrainer(options, 'batched', 'own'),
+      plain: await graphileDrainer(options, 'plain', 'fetch'),
+      pgBoss: await pgBossDrainer(options, 'fetch'),
     }
-    await dispatcher.stop()
-    await Promise.all([receiver.stop(), ceiling.stop(), db.end()])
-
+    const { service, ceiling, batched, plain, pgBoss } = await alternate(
+      context,
+      {
+        service: drainers.service.run,
+        ceiling: drainers.ceiling.run,
+        batched: drainers.batched.run,
+        plain: drainers.plain.run,
+        pgBoss: drainers.pgBoss.run,
+      },
+      { unit: '/s' },
+    )
+    for (const drainer of Object.values(drainers)) await drainer.stop()
+    await receiver.stop()
+    const against = (what: string, peer: number[], goal: number) =>
+      medianRow(`service / ${what}`, ratios(service, peer), '', { atLeast: goal })
     return [
-      medianRow(
-        `deliveries of a backlog of ${count}`,
-        drains.map((r) => r.rate),
-        '/s',
-      ),
-      medianRow(
-        'ceiling: sends without a database',
-        ceilings.map((r) => r.rate),
-        '/s',
-      ),
-      medianRow(
-        'ratio',
-        drains.map((r, i) => r.rate / ceilings[i]!.rate),
-        '',
-      ),
-      ...cpuRows('delivery', drains),
-      ...cpuRows('send', ceilings),
+      medianRow(`service: ${count} events to one receiver`, service, '/s'),
+      medianRow('ceiling: the same send without a database', ceiling, '/s'),
+      medianRow('graphile-worker, batched, same send', batched, '/s'),
+      medianRow('graphile-worker as a user writes it, global fetch', plain, '/s'),
+      medianRow('pg-boss, in batches, global fetch', pgBoss, '/s'),
+      against('ceiling', ceiling, 0.8),
+      against('graphile-worker batched', batched, 1.3),
+      against('graphile-worker as a user writes it', plain, 5),
+      against('pg-boss', pgBoss, 5),
+      ...cpuRows('delivery', drainers.service.cpu.slice(1)),
+      ...cpuRows('send of the ceiling', drainers.ceiling.cpu.slice(1)),
+      ...cpuRows('job of graphile-worker batched', drainers.batched.cpu.slice(1)),
     ]
   },
-}
-
-async function drainOnce(parts: Parts, ticket: string, count: number): Promise<Round> {
-  const { context, db, receiver, dispatcher } = parts
-  await seedTasks(db, ticket, receiver.url, count)
-  await db.query('begin')
-  await db.query(`${completeTasks} ticket_id = $1`, [ticket])
-  const cpu = cpuMeter({
-    dispatcher: () => cpuMicroseconds(dispatcher.pid),
-    Postgres: () => context.stage.postgresCpu(),
-    receiver: () => cpuMicroseconds(receiver.pid),
-  })
-  await db.query('commit')
-  const committedAt = wallMs()
-  await untilSettled(dispatcher, db, TIMEOUT_MS)
-  const used = cpu(count)
-  const delivered = await deliveredOnce(db, ticket, count, await receiver.take())
-  const settledAt = delivered.reduce((latest, event) => Math.max(latest, event.settledAt), 0)
-  return { rate: (count * 1_000) / (settledAt - committedAt), cpu: used }
-}
-
-async function ceilingOnce({ db, receiver, ceiling }: Parts, count: number): Promise<Round> {
-  const { rows } = await db.query<{ payload: string }>(
-    'select payload::text as payload from webhook_history limit 1',
-  )
-  const order: CeilingOrder = {
-    url: receiver.url,
-    payload: rows[0]!.payload,
-    count,
-    concurrency: IN_FLIGHT,
-  }
-  const cpu = cpuMeter({
-    sender: () => cpuMicroseconds(ceiling.pid),
-    receiver: () => cpuMicroseconds(receiver.pid),
-  })
-  const { beganAt, endedAt, failed } = await ceiling.ask<CeilingResult>(order, TIMEOUT_MS)
-  const used = cpu(count)
-  const received = (await receiver.take()).length
-  if (failed > 0 || received !== count) {
-    throw new Error(`wrong result: of ${count} sends ${failed} failed, and ${received} arrived`)
-  }
-  return { rate: (count * 1_000) / (endedAt - beganAt), cpu: used }
-}
-
-/** Begins to count; the function that it returns says how much each has used since, for one of `count`. */
-function cpuMeter(meters: Record<string, () => number | null>): (count: number) => Round['cpu'] {
-  const before = Object.entries(meters).map(([name, read]) => ({ name, read, start: read() }))
-  return (count) =>
-    Object.fromEntries(
-      before.map(({ name, read, start }) => {
-        const end = read()
-        return [name, start === null || end === null ? null : (end - start) / count]
-      }),
-    )
-}
-
-function cpuRows(what: string, rounds: Round[]): Measured[] {
-  return Object.keys(rounds[0]!.cpu).flatMap((who) => {
-    const values = rounds.flatMap((round) => round.cpu[who] ?? [])
-    return values.length === 0 ? [] : [medianRow(`processor time a ${what}: ${who}`, values, 'µs')]
-  })
 }

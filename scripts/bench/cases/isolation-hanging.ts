@@ -72,10 +72,14 @@ export const isolationHanging: Case = {
       medianRow(`${ENDPOINTS} endpoints alone`, rates.alone, '/s'),
       medianRow(`the same among ${2 * ENDPOINTS} that answer`, rates.among, '/s'),
       medianRow('while the others begin to hang (10 s)', rates.begin, '/s'),
-      medianRow('others that begin to hang / alone (goal ≥ 0.7)', ratio('begin', 'alone'), ''),
-      medianRow('others that begin to hang / others that answer (goal ≥ 0.7)', ratio('begin', 'among'), ''),
-      medianRow('others that never answered / alone (goal ≥ 0.7)', ratio('never', 'alone'), ''),
-      medianRow('others that never answered / others that answer (goal ≥ 0.7)', ratio('never', 'among'), ''),
+      medianRow('others that begin to hang / alone', ratio('begin', 'alone'), '', { atLeast: 0.7 }),
+      medianRow('others that begin to hang / others that answer', ratio('begin', 'among'), '', {
+        atLeast: 0.7,
+      }),
+      medianRow('others that never answered / alone', ratio('never', 'alone'), '', { atLeast: 0.7 }),
+      medianRow('others that never answered / others that answer', ratio('never', 'among'), '', {
+        atLeast: 0.7,
+      }),
     ]
   },
 }

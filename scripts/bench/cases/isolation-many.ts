@@ -67,16 +67,15 @@ export const isolationMany: Case = {
       medianRow(`the drain to ${healthyCount} healthy endpoints`, rates(without), '/s'),
       medianRow(`the same with ${slowCount} slow ones`, rates(disturbed), '/s'),
       medianRow(
-        'with / without (goal ≥ 0.8)',
+        'with / without',
         disturbed.map(({ rate }, i) => rate / without[i]!.rate),
         '',
+        { atLeast: 0.8 },
       ),
-      medianRow(
-        `most open sockets with the slow ones, ${ports.length} origins (goal ≤ ${IN_FLIGHT})`,
-        sockets(disturbed),
-        '',
-      ),
-      medianRow(`most open sockets without them (goal ≤ ${IN_FLIGHT})`, sockets(without), ''),
+      medianRow(`most open sockets with the slow ones, ${ports.length} origins`, sockets(disturbed), '', {
+        atMost: IN_FLIGHT,
+      }),
+      medianRow('most open sockets without them', sockets(without), '', { atMost: IN_FLIGHT }),
     ]
   },
 }

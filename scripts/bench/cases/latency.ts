@@ -1,78 +1,92 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import type pg from 'pg'
 import type { Case, CaseContext } from '../case.ts'
-import { type Commit, commitToReceipt, complete, completeAtRate } from '../commits.ts'
-import type { Measured } from '../report.ts'
-import { isAsleep, startDispatcher, startReceiver, untilSettled } from '../service.ts'
-import { connect } from '../stage.ts'
-import { percentile, seededRandom } from '../statistics.ts'
-import { deliveredOnce, seedTasks } from '../tasks.ts'
+import { graphileScene, idlePace, measureLatency, type Pace, ratePace, serviceScene } from '../latency.ts'
+import { type Measured, medianRow } from '../report.ts'
+import { ratios } from '../rounds.ts'
+import { startReceiver } from '../service.ts'
+import { percentile } from '../statistics.ts'
 
-/** Commits a completion for each of the tasks 1 to `count` of the ticket, at its own pace. */
-type Writer = (parts: { url: string; db: pg.Client; ticket: string; count: number }) => Promise<Commit[]>
+/** Of the better of the two modes of graphile-worker, at p99. */
+const GOAL = { atMost: 0.7 }
 
-/** An event about every 200 ms, so that the dispatcher has fallen asleep before each. */
 export const latencyIdle: Case = {
   name: 'latency-idle',
-  summary: 'commit to receipt of single events, the dispatcher asleep before each',
-  async run(context) {
-    let asleep = 0
-    const count = context.options.quick ? 20 : 150
-    const rows = await measure(context, count, async ({ url, db, ticket }) => {
-      const writer = await connect(url)
-      const random = seededRandom(1)
-      const commits: Commit[] = []
-      for (let n = 1; n <= count; n++) {
-        await sleep(150 + random() * 100)
-        if (await isAsleep(db)) asleep += 1
-        commits.push(await complete(writer, `${ticket}/${n}`))
-      }
-      await writer.end()
-      return commits
-    })
-    return [...rows, { measure: 'dispatcher asleep before', value: asleep, unit: 'events', n: count }]
-  },
+  summary: 'commit to receipt of single events, everybody asleep before each, against graphile-worker',
+  run: (context) => measure(context, { count: context.options.quick ? 40 : 150, pace: idlePace }),
 }
 
-const RATE = 200
-
-/** Arrivals do not wait for each other, whatever the service does. */
-export const latency200: Case = {
-  name: 'latency-200',
-  summary: `the same at ${RATE} events a second, Poisson arrivals`,
-  run: (context) =>
-    measure(context, RATE * (context.options.quick ? 2 : 15), ({ url, ticket, count }) => {
-      const taskIds = Array.from({ length: count }, (_, n) => `${ticket}/${n + 1}`)
-      return completeAtRate(url, taskIds, RATE)
-    }),
+export const latencyOpen: Case = {
+  name: 'latency-open',
+  summary: 'the same, out of transactions that stay open for 50 ms after their update',
+  run: (context) => measure(context, { count: context.options.quick ? 40 : 150, pace: idlePace, holdMs: 50 }),
 }
 
-async function measure(context: CaseContext, count: number, write: Writer): Promise<Measured[]> {
-  const url = await context.stage.createDatabase(`latency_${count}`)
-  const db = await connect(url)
+export const latency200 = atRate(200)
+export const latency1000 = atRate(1_000)
+
+function atRate(rate: number): Case {
+  return {
+    name: `latency-${rate}`,
+    summary: `the same at ${rate} events a second, Poisson arrivals`,
+    run: (context) =>
+      measure(context, { count: rate * (context.options.quick ? 2 : 15), pace: ratePace(rate) }),
+  }
+}
+
+interface Work {
+  /** Events a round. */
+  count: number
+  pace: Pace
+  holdMs?: number
+}
+
+async function measure(context: CaseContext, { count, pace, holdMs }: Work): Promise<Measured[]> {
   const receiver = await startReceiver(context)
-  const warmUp = 50
-  await seedTasks(db, 'warm-up', receiver.url, warmUp)
-  await seedTasks(db, 'latency', receiver.url, count)
-  const dispatcher = await startDispatcher(context, url, db)
-  for (let n = 1; n <= warmUp; n++) await complete(db, `warm-up/${n}`)
-  await untilSettled(dispatcher, db, 10_000)
-  await deliveredOnce(db, 'warm-up', warmUp, await receiver.take())
-
-  context.say(`${count} events`)
-  const commits = await write({ url, db, ticket: 'latency', count })
-  await untilSettled(dispatcher, db, 30_000)
-  await dispatcher.stop()
-  const delivered = await deliveredOnce(db, 'latency', count, await receiver.take())
+  const writing = holdMs === undefined ? {} : { holdMs }
+  const scenes = {
+    service: await serviceScene(context, receiver, writing),
+    batched: await graphileScene(context, receiver, writing, 'batched'),
+    plain: await graphileScene(context, receiver, writing, 'plain'),
+  }
+  const names = Object.keys(scenes) as (keyof typeof scenes)[]
+  const p50 = { service: [] as number[], batched: [] as number[], plain: [] as number[] }
+  const p99 = { service: [] as number[], batched: [] as number[], plain: [] as number[] }
+  const sent: number[] = []
+  for (let round = 1; round <= context.options.rounds; round++) {
+    for (let turn = 0; turn < names.length; turn++) {
+      const name = names[(turn + round) % names.length]!
+      const { fromAnswer, fromSent } = await measureLatency(scenes[name], receiver, {
+        name: `round-${round}`,
+        count,
+        pace,
+      })
+      p50[name].push(percentile(fromAnswer, 0.5))
+      p99[name].push(percentile(fromAnswer, 0.99))
+      if (name === 'service') sent.push(percentile(fromSent, 0.5))
+      context.say(
+        `round ${round}: ${name} ${p50[name].at(-1)!.toFixed(1)}, ${p99[name].at(-1)!.toFixed(1)} ms`,
+      )
+    }
+  }
+  for (const { worker, db } of Object.values(scenes)) {
+    await worker.stop()
+    await db.end()
+  }
   await receiver.stop()
-  await db.end()
-
-  const { fromSent, fromAnswer } = commitToReceipt(commits, delivered)
-  const row = (measure: string, value: number) => ({ measure, value, unit: 'ms', n: count })
+  const better = p99.batched.map((value, round) => Math.min(value, p99.plain[round]!))
+  const idle = pace === idlePace
   return [
-    row("p50 from COMMIT's answer to receipt", percentile(fromAnswer, 0.5)),
-    row("p99 from COMMIT's answer to receipt", percentile(fromAnswer, 0.99)),
-    row('p50 from sending COMMIT to receipt', percentile(fromSent, 0.5)),
-    row('p99 from sending COMMIT to receipt', percentile(fromSent, 0.99)),
+    medianRow(
+      `service: p50 from COMMIT's answer to receipt`,
+      p50.service,
+      'ms',
+      idle ? { atMost: 5 } : undefined,
+    ),
+    medianRow('service: p50 from sending COMMIT to receipt', sent, 'ms'),
+    medianRow('graphile-worker batched: p50', p50.batched, 'ms'),
+    medianRow('graphile-worker plain: p50', p50.plain, 'ms'),
+    medianRow('service: p99', p99.service, 'ms'),
+    medianRow('graphile-worker batched: p99', p99.batched, 'ms'),
+    medianRow('graphile-worker plain: p99', p99.plain, 'ms'),
+    medianRow('p99: service / the better of graphile-worker', ratios(p99.service, better), '', GOAL),
   ]
 }

@@ -9,7 +9,8 @@ import { connect } from '../stage.ts'
 export const recoveryFull: Case = {
   name: 'recovery-full',
   summary: 'the same in real time: an hour, and 5 minutes at most',
-  lifetimeMs: 80 * 60_000,
+  minutes: 80,
+  onRequest: true,
   async run(context) {
     const outageS = context.options.quick ? 60 : 3_600
     const url = await context.stage.createDatabase('recovery_full')
@@ -39,11 +40,12 @@ export const recoveryFull: Case = {
     if (alone.length !== 1) throw new Error(`wrong result: the single event arrived ${alone.length} times`)
     await dispatcher.stop()
     await Promise.all([busy.stop(), single.stop(), db.end()])
+    const goal = { atMost: 300 }
     const sinceReturn = (at: number) => ({ value: (at - returnedAt) / 1_000, unit: 's', n: 1 })
     return [
       { measure: `return to the first of ${outageS}`, ...sinceReturn(arrived[0]![1]) },
-      { measure: `return to the last of ${outageS} (goal ≤ 300)`, ...sinceReturn(arrived.at(-1)![1]) },
-      { measure: 'return to the single one (goal ≤ 300)', ...sinceReturn(alone[0]![1]) },
+      { measure: `return to the last of ${outageS}`, ...sinceReturn(arrived.at(-1)![1]), goal },
+      { measure: 'return to the single one', ...sinceReturn(alone[0]![1]), goal },
     ]
   },
 }

@@ -44,7 +44,6 @@ export const recovery: Case = {
       )
       return rows[0]?.ready === true
     })
-    context.say('the outage has begun; SQL makes an hour of it')
     await makeHour(db, busy.url, single.url, OUTAGE_S - begin)
     await Promise.all([busy.setDown(false), single.setDown(false)])
     const returnedAt = wallMs()
@@ -72,19 +71,26 @@ export const recovery: Case = {
     const displaced = arrived.map(([id], place) => Math.abs(ages.get(id)! - place))
     const [firstAt, lastAt] = [arrived[0]![1], arrived.at(-1)![1]]
     const seconds = (measure: string, ms: number, n: number) => ({ measure, value: ms / 1_000, unit: 's', n })
+    const goal = { atMost: 300 }
     return [
       seconds(`return to the last of ${OUTAGE_S}, ${LEFT_S} s before a probe`, lastAt - returnedAt, OUTAGE_S),
-      seconds(
-        `the same just after a probe, wait of ${PROBE_WAIT_S} s (goal ≤ 300)`,
-        lastAt - returnedAt + (PROBE_WAIT_S - LEFT_S) * 1_000,
-        OUTAGE_S,
-      ),
+      {
+        ...seconds(
+          `the same just after a probe, wait of ${PROBE_WAIT_S} s`,
+          lastAt - returnedAt + (PROBE_WAIT_S - LEFT_S) * 1_000,
+          OUTAGE_S,
+        ),
+        goal,
+      },
       seconds(`return to the single one, ${LEFT_S} s before it is tried`, alone[1] - returnedAt, 1),
-      seconds(
-        `the same just after a try, wait of ${RECOVER_WAIT_S} s (goal ≤ 300)`,
-        alone[1] - returnedAt + (RECOVER_WAIT_S - LEFT_S) * 1_000,
-        1,
-      ),
+      {
+        ...seconds(
+          `the same just after a try, wait of ${RECOVER_WAIT_S} s`,
+          alone[1] - returnedAt + (RECOVER_WAIT_S - LEFT_S) * 1_000,
+          1,
+        ),
+        goal,
+      },
       {
         measure: 'arrived in the first second of the backlog',
         value: arrived.filter(([, at]) => at < firstAt + 1_000).length,
