@@ -2,6 +2,7 @@ import type { Case } from './case.ts'
 import { api } from './cases/api.ts'
 import { bulk } from './cases/bulk.ts'
 import { claimCost } from './cases/claim-cost.ts'
+import { cpu } from './cases/cpu.ts'
 import { dispatchers2 } from './cases/dispatchers-2.ts'
 import { drain } from './cases/drain.ts'
 import { drain1000 } from './cases/drain-1000.ts'
@@ -19,6 +20,7 @@ import { writers, writersNoUrl, writersTransaction } from './cases/writers.ts'
 /** In the order in which they run. */
 export const cases: Case[] = [
   drain,
+  cpu,
   drain1000,
   dispatchers2,
   latencyIdle,

@@ -5,7 +5,7 @@ import type { CeilingOrder, CeilingResult } from './children/ceiling.ts'
 import type { PgBossOrder } from './children/pg-boss.ts'
 import type { SendKind } from './children/post.ts'
 import type { Receipt } from './children/receiver.ts'
-import { wallMs } from './clock.ts'
+import { monotonicUs, wallMs } from './clock.ts'
 import { type CpuByPart, cpuMeter } from './cpu-meter.ts'
 import { cpuMicroseconds } from './cpu-time.ts'
 import { addJobs, exampleBody, jobsFor, startGraphileWorker, startPgBoss } from './peers.ts'
@@ -20,8 +20,10 @@ import { completeTasks, deliveredOnce, seedTasks, tidy } from './tasks.ts'
  */
 export interface Drainer {
   run: Run
-  /** Of each run but the first. */
+  /** One a run. */
   cpu: CpuByPart[]
+  /** When each run began and ended, in microseconds of the monotonic clock. */
+  spans: [beganAt: number, endedAt: number][]
   stop(): Promise<void>
 }
 
@@ -133,6 +135,7 @@ function drainer(
   prepare: (round: string) => Promise<Prepared>,
 ): Drainer {
   const cpu: CpuByPart[] = []
+  const spans: Drainer['spans'] = []
   const run: Run = async (round) => {
     const { begin, end } = await prepare(round)
     const used = cpuMeter({
@@ -140,12 +143,14 @@ function drainer(
       Postgres: () => (db === undefined ? null : context.stage.postgresCpu()),
       receiver: () => cpuMicroseconds(receiver.pid),
     })
+    const beganUs = monotonicUs()
     await begin()
     const beganAt = wallMs()
     await until(worker, TIMEOUT_MS, `${count} arrived`, async () => (await receiver.count()) >= count)
     const receipts = await receiver.take()
     await end(receipts)
     cpu.push(used(count))
+    spans.push([beganUs, monotonicUs()])
     if (receipts.length !== count || new Set(receipts.map(([id]) => id)).size !== count)
       throw new Error(`wrong result: ${receipts.length} receipts of ${count} events`)
     const lastAt = receipts.reduce((latest, [, receivedAt]) => Math.max(latest, receivedAt), 0)
@@ -155,7 +160,7 @@ function drainer(
     await worker.stop()
     await db?.end()
   }
-  return { run, cpu, stop }
+  return { run, cpu, spans, stop }
 }
 
 async function isEmpty(db: pg.Client, what: string): Promise<boolean> {
