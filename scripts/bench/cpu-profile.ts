@@ -21,10 +21,14 @@ const parts: [part: string, where: RegExp][] = [
     /\/src\/dispatch\/(settle|settler)\.ts|\/pg\/lib\/utils\.js|\/pg-protocol\/dist\/(serializer|buffer-writer)\.js/,
   ],
   ['log', /\/src\/observe\/|\/node_modules\/(pino|sonic-boom|thread-stream|safe-stable-stringify)/],
-  ['loop and driver', /\/src\/|\/node_modules\//],
+  ['driver', /\/node_modules\/pg/],
+  ['loop', /\/src\/|\/node_modules\//],
 ]
 /** Frames of V8 itself, by their names. */
-const ofV8: Record<string, string> = { '(garbage collector)': 'garbage collection', '(idle)': 'idle' }
+const ofV8 = new Map([
+  ['(garbage collector)', 'garbage collection'],
+  ['(idle)', 'idle'],
+])
 export const runtime = 'sockets, timers, promises'
 
 /** Reads the one profile of a directory. */
@@ -63,7 +67,7 @@ function partsOf({ nodes }: CpuProfile): Map<number, string> {
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
     const [id, inherited] = next
     const { callFrame, children } = byId.get(id)!
-    const own = ofV8[callFrame.functionName] ?? parts.find(([, where]) => where.test(callFrame.url))?.[0]
+    const own = ofV8.get(callFrame.functionName) ?? parts.find(([, where]) => where.test(callFrame.url))?.[0]
     const part = own ?? inherited
     result.set(id, part)
     for (const child of children ?? []) waiting.push([child, part])

@@ -101,7 +101,7 @@ async function runWriters({ url, clients, tasks, seconds, script }: Load): Promi
 /** pgbench's variables as parameters of a prepared statement; a cast is no variable. */
 function prepare(sql: string, n: number): { name: string; text: string; variables: string[] } {
   const variables: string[] = []
-  const text = sql.replace(/(?<!:):(\w+)/g, (_, variable: string) => {
+  const text = sql.replace(/(?<!:):([a-z]\w*)/g, (_, variable: string) => {
     if (!variables.includes(variable)) variables.push(variable)
     return `$${variables.indexOf(variable) + 1}`
   })

@@ -26,10 +26,17 @@ export interface Party {
 }
 
 /** Values for what a captured row of `update` holds, of the same length. */
-const constantRow = `insert into webhook_outbox
-  (event_type, entity_type, entity_id, project_id, ticket_id, task_id, agent_id, url, payload)
-  values ('task.completed', 'task', 'writers/00001', 'writers', 'writers', 'writers/00001', null,
-    'http://127.0.0.1:9/hook', '${exampleBody}')`
+const constantColumns =
+  'event_type, entity_type, entity_id, project_id, ticket_id, task_id, agent_id, url, payload'
+const constantValues = `'task.completed', 'task', 'writers/00001', 'writers', 'writers', 'writers/00001', null,
+    'http://127.0.0.1:9/hook', '${exampleBody}'`
+
+/** One statement that writes so many of them. */
+export const insertConstants = (count: number) =>
+  `insert into webhook_outbox (${constantColumns}) select ${constantValues} from generate_series(1, ${count})`
+
+/** Spaced, because pgbench takes `:null` for a variable. */
+const spacedBody = exampleBody.replaceAll('":', '": ')
 
 /** A hand-written outbox: it looks the URL up, and inserts. */
 export const lookUp: Statement = {
@@ -40,7 +47,7 @@ export const lookUp: Statement = {
 }
 export const insertByHand: Statement = {
   sql: `insert into webhook_outbox (event_type, entity_type, entity_id, project_id, ticket_id, task_id, url, payload)
-    values ('task.completed', 'task', 'writers/' || :id, 'writers', 'writers', 'writers/' || :id, :url, '${exampleBody}')`,
+    values ('task.completed', 'task', 'writers/' || :id, 'writers', 'writers', 'writers/' || :id, :url, '${spacedBody}')`,
 }
 
 /**
@@ -73,9 +80,10 @@ export async function compareWriters<Name extends string>(
   return { by, rates }
 }
 
-async function createTriggers(db: pg.Client): Promise<void> {
+/** In place of the capture, and disabled until `enableTrigger`; see Trigger. */
+export async function createTriggers(db: pg.Client): Promise<void> {
   for (const [name, body] of [
-    ['constant', `${constantRow};`],
+    ['constant', `insert into webhook_outbox (${constantColumns}) values (${constantValues});`],
     ['empty', ''],
   ] as const) {
     await db.query(
@@ -90,8 +98,8 @@ async function createTriggers(db: pg.Client): Promise<void> {
   }
 }
 
-/** The same start for each round: one trigger, nothing owed, no dead rows, no checkpoint due. */
-async function reset(db: pg.Client, trigger: Trigger): Promise<void> {
+/** The one that fires from now on. */
+export async function enableTrigger(db: pg.Client, trigger: Trigger): Promise<void> {
   for (const [name, one] of [
     ['webhook_capture_task', 'capture'],
     ['bench_constant', 'constant'],
@@ -99,6 +107,11 @@ async function reset(db: pg.Client, trigger: Trigger): Promise<void> {
   ] as const) {
     await db.query(`alter table tasks ${one === trigger ? 'enable' : 'disable'} trigger ${name}`)
   }
+}
+
+/** The same start for each round: one trigger, nothing owed, no dead rows, no checkpoint due. */
+async function reset(db: pg.Client, trigger: Trigger): Promise<void> {
+  await enableTrigger(db, trigger)
   await db.query('truncate webhook_outbox')
   await db.query('vacuum analyze tasks')
   await db.query('checkpoint')

@@ -30,7 +30,7 @@ it('a sample belongs to its innermost frame that has a part, and only samples wi
     send: 10,
     'garbage collection': 10,
     [runtime]: 10,
-    'loop and driver': 10,
+    driver: 10,
     claim: 10,
     settle: 10,
   })

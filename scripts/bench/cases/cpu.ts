@@ -33,16 +33,19 @@ export const cpu: Case = {
 
     const used = drainer.cpu.at(-1)!
     const times = timeByPart(await readProfile(profile), drainer.spans.at(-1)!)
+    // Samples say how often a part was at work, also while the thread waited for a core; the system says what all used.
+    const sampled = [...times.values()].reduce((sum, time) => sum + time, 0)
+    const node = used['the sending process'] ?? Number.NaN
     const row = (measure: string, value: number | null, unit = 'µs') =>
       value === null ? [] : [{ measure, value, unit, n: count }]
     return [
-      ...row('node: all threads', used['the sending process'] ?? null),
+      ...row('node', node),
       ...[...times]
         .toSorted(([, a], [, b]) => b - a)
-        .flatMap(([part, time]) => row(`node, main thread: ${part}`, time / count)),
-      ...row('Postgres: all processes', used['Postgres'] ?? null),
+        .flatMap(([part, time]) => row(`node: ${part}`, (node * time) / sampled)),
+      ...row('Postgres', used['Postgres'] ?? null),
       ...statements.flatMap(({ statement, ms, calls, wal }) => [
-        ...row(`Postgres: ${statement}, time of its statements`, (ms * 1_000) / count),
+        ...row(`Postgres: elapsed time of its statements, ${statement}`, (ms * 1_000) / count),
         ...row(`${statement}: deliveries a statement`, count / calls, ''),
         ...row(`${statement}: WAL`, wal / count, 'bytes'),
       ]),
