@@ -1,4 +1,6 @@
 import type pg from 'pg'
+import { channel } from '../../db/capture.ts'
+import { owe } from './backlog.ts'
 import type { CaseContext } from './case.ts'
 import { startChild, type Child } from './child.ts'
 import type { CeilingOrder, CeilingResult } from './children/ceiling.ts'
@@ -12,7 +14,7 @@ import { addJobs, exampleBody, jobsFor, startGraphileWorker, startPgBoss } from 
 import type { Run } from './rounds.ts'
 import { IN_FLIGHT, startDispatcher, type Receiver, until, untilSettled } from './service.ts'
 import { connect } from './stage.ts'
-import { completeTasks, deliveredOnce, seedTasks, tidy } from './tasks.ts'
+import { deliveredOnce, tidy } from './tasks.ts'
 
 /**
  * Somebody who empties a backlog to one receiver. A run gives events a second, from the moment when all became
@@ -36,15 +38,16 @@ export interface DrainOptions {
 
 const TIMEOUT_MS = 240_000
 
-/** The service: one commit of captured changes makes the backlog visible. */
+/** The service: one commit makes visible what is owed, as that of captured changes does. */
 export async function serviceDrainer({ context, receiver, count }: DrainOptions): Promise<Drainer> {
   const url = await context.stage.createDatabase('drain')
   const db = await connect(url)
   const dispatcher = await startDispatcher(context, url, db)
   return drainer(context, receiver, count, dispatcher, db, async (round) => {
-    await seedTasks(db, round, receiver.url, count)
+    await tidy(db)
     await db.query('begin')
-    await db.query(`${completeTasks} ticket_id = $1`, [round])
+    await owe(db, { group: round, urls: [receiver.url], each: count })
+    await db.query(`notify ${channel}`)
     return {
       begin: async () => void (await db.query('commit')),
       async end(receipts) {
