@@ -25,6 +25,8 @@ export interface Fall {
 
 const file = join(import.meta.dirname, 'baseline.json')
 const LEAST_TOLERANCE = 0.25
+/** A ratio that falls to a quarter, or grows to four times, is never noise. */
+const MOST_TOLERANCE = { atLeast: 0.75, atMost: 3 }
 
 export async function readBaseline(): Promise<Baseline> {
   return JSON.parse(await readFile(file, 'utf8')) as Baseline
@@ -38,13 +40,15 @@ export async function writeBaseline(rows: readonly Row[]): Promise<void> {
   await writeFile(file, await format(JSON.stringify(after), { ...config, filepath: file }))
 }
 
-/** The tolerance is twice the distance of the median from the worst round, and a quarter of it at least. */
+/** The tolerance is twice the distance of the median from the worst round, within the least and the most. */
 export function baselineOf(rows: readonly Row[]): Baseline {
   const baseline: Baseline = {}
   for (const row of rows.filter(isRatio)) {
     const [lowest, highest] = row.spread ?? [row.value, row.value]
-    const worst = 'atLeast' in row.goal ? row.value - lowest : highest - row.value
-    const tolerance = Math.max(LEAST_TOLERANCE, (2 * worst) / row.value)
+    const direction = 'atLeast' in row.goal ? 'atLeast' : 'atMost'
+    const worst = direction === 'atLeast' ? row.value - lowest : highest - row.value
+    const spread = (2 * worst) / row.value
+    const tolerance = Math.min(Math.max(LEAST_TOLERANCE, spread), MOST_TOLERANCE[direction])
     baseline[row.case] = {
       ...baseline[row.case],
       [row.measure]: { value: round(row.value), tolerance: round(tolerance) },

@@ -18,12 +18,14 @@ describe('the baseline of the bench', () => {
     assert.deepEqual(baselineOf(rows), { drain: { 'service / ceiling': { value: 0.5, tolerance: 0.25 } } })
   })
 
-  it('tolerates twice the distance of the worst round, in the direction of the goal', () => {
+  it('tolerates twice the distance of the worst round in the direction of the goal, within bounds', () => {
     const tolerance = (values: number[], goal: Goal) =>
       baselineOf([ratio(values, goal)])['drain']!['service / ceiling']!.tolerance
-    assert.equal(tolerance([0.3, 0.5, 2], { atLeast: 1 }), 0.8)
-    assert.equal(tolerance([0.3, 0.5, 2], { atMost: 1 }), 6)
+    assert.equal(tolerance([0.4, 0.5, 2], { atLeast: 1 }), 0.4)
+    assert.equal(tolerance([0.4, 0.5, 0.8], { atMost: 1 }), 1.2)
     assert.equal(tolerance([0.5, 0.5, 0.5], { atMost: 1 }), 0.25)
+    assert.equal(tolerance([0.1, 0.5, 9], { atLeast: 1 }), 0.75)
+    assert.equal(tolerance([0.1, 0.5, 9], { atMost: 1 }), 3)
   })
 
   it('says which case fell, below a least and above a most', () => {
