@@ -2,7 +2,7 @@
  * npm run bench [-- <case>…]: measures the service on real parts, all on this machine: an embedded Postgres in a temporary
  * directory, a receiver, the dispatcher and its peers in processes of their own, and writers here. One table of results comes
  * out on standard output, progress on standard error. A wrong result (an event missing or duplicated, a process that
- * ended) exits with 1 and the reason. Times are reported against their goals and not judged, but for `--quick`: that
+ * ended) exits with 1 and the reason, after the table of what was measured until then, which a signal prints too. Times are reported against their goals and not judged, but for `--quick`: that
  * compares ratios with scripts/bench/baseline.json, and exits with 1 and the names of the cases that fell. `-- --help`
  * names cases and options.
  */
@@ -18,6 +18,10 @@ import { startStage, type Stage } from './bench/stage.ts'
 /** How long a case may take, where it does not say. */
 const MINUTES = 10
 
+/** What is measured so far. */
+const rows: Row[] = []
+let report: Omit<Report, 'rows'> | undefined
+
 async function main(): Promise<number> {
   const args = process.argv.slice(2)
   const options = readOptions(args, cases)
@@ -31,18 +35,22 @@ async function main(): Promise<number> {
   const guard = await startGuard(minutes * 60_000)
   say('starting Postgres')
   const stage = await startStage(guard)
-  const rows: Row[] = []
+  const command = ['npm run bench', ...(args.length > 0 ? ['--', ...args] : [])].join(' ')
+  report = { machine: stage.machine, command, quick: options.quick }
   for (const one of chosen) rows.push(...(await measure(one, stage, options)))
-  const falls = options.quick && !options.writeBaseline ? await confirmedFalls(rows, stage, options) : []
+  const falls = options.quick && !options.writeBaseline ? await confirmedFalls(stage, options) : []
   await stage.stop()
 
-  const command = ['npm run bench', ...(args.length > 0 ? ['--', ...args] : [])].join(' ')
-  const report: Report = { rows, machine: stage.machine, command, quick: options.quick }
-  if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(report, null, 2)}\n`)
+  if (options.json !== undefined)
+    await writeFile(options.json, `${JSON.stringify({ rows, ...report }, null, 2)}\n`)
   if (options.writeBaseline) await writeBaseline(rows)
-  process.stdout.write(`${toMarkdown(report)}\n`)
+  printTable()
   for (const fall of falls) say(fall)
   return falls.length > 0 ? 1 : 0
+}
+
+function printTable(): void {
+  if (report !== undefined && rows.length > 0) process.stdout.write(`${toMarkdown({ rows, ...report })}\n`)
 }
 
 async function measure(one: Case, stage: Stage, options: Options): Promise<Row[]> {
@@ -56,7 +64,7 @@ async function measure(one: Case, stage: Stage, options: Options): Promise<Row[]
 }
 
 /** What is worse than the baseline twice in a row: others on the machine can spoil a short measurement. */
-async function confirmedFalls(rows: readonly Row[], stage: Stage, options: Options): Promise<string[]> {
+async function confirmedFalls(stage: Stage, options: Options): Promise<string[]> {
   const baseline = await readBaseline()
   const first = fallsOf(rows, baseline)
   const confirmed: string[] = []
@@ -75,11 +83,17 @@ function say(line: string): void {
 }
 
 // The guard ends what is left when this process is gone: Postgres, the children, the directory.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(130))
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.once(signal, () => {
+    printTable()
+    process.exit(130)
+  })
+}
 
 main().then(
   (code) => process.exit(code),
   (error: unknown) => {
+    printTable()
     say(`The bench failed: ${error instanceof Error ? error.message : String(error)}`)
     process.exit(1)
   },

@@ -60,7 +60,7 @@ function identify(name: string): string {
 }
 
 export async function connect(connectionString: string): Promise<pg.Client> {
-  const client = new pg.Client({ connectionString, application_name: 'bench', query_timeout: 120_000 })
+  const client = new pg.Client({ connectionString, application_name: 'bench', query_timeout: 600_000 })
   await client.connect()
   return client
 }
