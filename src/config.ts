@@ -3,8 +3,8 @@ import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
 import { z } from 'zod'
 import { text } from './api/schemas/text.ts'
-import { parseWebhookUrl } from './api/schemas/webhook-url.ts'
 import { createAddressPolicy, isCidr } from './delivery/address-policy.ts'
+import { parseWebhookUrl } from './delivery/webhook-url.ts'
 import { distance } from './distance.ts'
 
 /**

@@ -3,13 +3,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { serve, type ServerType } from '@hono/node-server'
 import type { Kysely } from 'kysely'
 import { createApp } from './api/app.ts'
-import { refuseAddresses } from './api/schemas/webhook-url.ts'
 import type { Config } from './config.ts'
 import { createPool, kyselyOver } from './database/connection.ts'
 import { pendingMigrations, runMigrate } from './database/migrate.ts'
 import type { Database } from './database/tables.ts'
 import { createAddressPolicy } from './delivery/address-policy.ts'
 import { createSender, type Sender } from './delivery/send.ts'
+import { refuseAddresses } from './delivery/webhook-url.ts'
 import { createStuckDetector } from './detection/stuck-detector.ts'
 import { Dispatcher } from './dispatch/dispatcher.ts'
 import { createExpirer } from './dispatch/expire.ts'
@@ -41,8 +41,9 @@ interface Startable {
 export type ServiceConfig = Config & { databaseUrl: string; listenDatabaseUrl: string }
 
 const apiConnections = 10
-// One claims, one settles, one sweeps, one keeps partitions, and one is for the watches and for bulk operations.
-const dispatchConnections = 5
+// One claims, one settles, one reclaims. What else there is to do, and may take its time, cannot keep them waiting.
+const dispatchConnections = 3
+const upkeepConnections = 3
 
 /** @throws where the port cannot be listened on */
 export async function startService(config: ServiceConfig, log: Log): Promise<Service> {
@@ -98,14 +99,16 @@ function startDispatch(
   db: Kysely<Database>,
   sender: Sender,
 ): { stop(): Promise<void> } {
-  const pool = createPool(config.databaseUrl, {
-    maxConnections: dispatchConnections,
-    queryTimeoutMs: 15_000,
-    applicationName: 'webhook-outbox dispatcher',
-    onIdleError: logLost(log),
-  })
-  const dispatchDb = kyselyOver(pool)
-  const { loop: gate, maySend } = createInstallationGate({ db: dispatchDb, log, name: config.installation })
+  const connect = (applicationName: string, maxConnections: number) =>
+    createPool(config.databaseUrl, {
+      maxConnections,
+      queryTimeoutMs: 15_000,
+      applicationName,
+      onIdleError: logLost(log),
+    })
+  const pool = connect('webhook-outbox dispatcher', dispatchConnections)
+  const upkeep = kyselyOver(connect('webhook-outbox upkeep', upkeepConnections))
+  const { loop: gate, maySend } = createInstallationGate({ db: upkeep, log, name: config.installation })
   const parts: Startable[] = [
     gate,
     new Dispatcher({
@@ -124,26 +127,26 @@ function startDispatch(
       operatorUrl: config.operatorWebhookUrl,
     }),
     createStuckDetector({
-      db: dispatchDb,
+      db: upkeep,
       log,
       stuckAfterMs: config.agentStuckAfterMs,
       sweepIntervalMs: config.stuckSweepIntervalMs,
       maySend,
     }),
-    createReconciler({ db: dispatchDb, log }),
-    createExpirer({ db: dispatchDb, log, maxAgeMs: config.maxOwedAgeMs, maySend }),
+    createReconciler({ db: upkeep, log }),
+    createExpirer({ db: upkeep, log, maxAgeMs: config.maxOwedAgeMs, maySend }),
     ...(config.recoverWindowMs > 0
-      ? [createRecoverer({ db: dispatchDb, log, windowMs: config.recoverWindowMs, maySend })]
+      ? [createRecoverer({ db: upkeep, log, windowMs: config.recoverWindowMs, maySend })]
       : []),
     createPartitionKeeper({
-      db: dispatchDb,
+      db: upkeep,
       log,
       retentionMs: config.retentionMs,
       deadRetentionMs: config.deadRetentionMs,
     }),
-    createOperationRunner({ db: dispatchDb, log, maySend }),
-    createBacklogCounter({ db: dispatchDb, log }),
-    createNotifyQueueWatch({ db: dispatchDb, log }),
+    createOperationRunner({ db: upkeep, log, maySend }),
+    createBacklogCounter({ db: upkeep, log }),
+    createNotifyQueueWatch({ db: upkeep, log }),
   ]
   const stopWaiting = new AbortController()
   const started = untilMigrated(db, log, stopWaiting.signal).then(async (migrated) => {
@@ -158,7 +161,8 @@ function startDispatch(
       stopWaiting.abort()
       await started
       await Promise.all(parts.map((part) => part.stop()))
-      await dispatchDb.destroy()
+      await pool.end()
+      await upkeep.destroy()
     },
   }
 }

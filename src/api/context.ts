@@ -2,6 +2,7 @@ import type { Kysely } from 'kysely'
 import type { Config } from '../config.ts'
 import type { Database } from '../database/tables.ts'
 import type { Sender } from '../delivery/send.ts'
+import type { RefuseUrl } from '../delivery/webhook-url.ts'
 import type { HealthReport } from './health.ts'
 
 /** What the API needs of a pino logger. */
@@ -9,12 +10,6 @@ export interface ApiLog {
   warn(fields: object, message: string): void
   error(fields: object, message: string): void
 }
-
-/**
- * A rule on top of what every webhook_url must satisfy, such as the address policy on literal hosts.
- * @returns why the URL is refused, in words that say what to change; undefined where it is not
- */
-export type RefuseUrl = (url: URL) => string | undefined
 
 export interface AppOptions {
   /** Its pool should have timeouts: no request is to wait for Postgres for ever. */

@@ -2,7 +2,7 @@ import { type Kysely, type RawBuilder, sql, type Transaction } from 'kysely'
 import type { Database } from '../database/tables.ts'
 import { ensureEndpoint, findEndpoint } from './endpoint-rows.ts'
 import { isUuid } from './schemas/delivery.ts'
-import { whyUnstorable } from './schemas/text.ts'
+import { whyUnstorable } from '../delivery/storable-text.ts'
 
 /** Whose secrets: an endpoint's own, or those of a project. */
 export type SecretOwner = 'endpoints' | 'projects'

@@ -12,3 +12,10 @@ function cut(text: string, maxLength: number): string {
     /[\uD800-\uDBFF]/.test(text[maxLength - 1] ?? '') && /[\uDC00-\uDFFF]/.test(text[maxLength] ?? '')
   return text.slice(0, splitsPair ? maxLength - 1 : maxLength)
 }
+
+/** Why Postgres could not store this text, in words that continue a field's name; undefined where it can. */
+export function whyUnstorable(text: string): string | undefined {
+  if (text.includes('\0')) return 'must not contain the character NUL (\\u0000)'
+  if (!text.isWellFormed()) return 'must not contain half a surrogate pair (\\ud800 to \\udfff alone)'
+  return undefined
+}

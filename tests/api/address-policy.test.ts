@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
-import { refuseAddresses } from '../../src/api/schemas/webhook-url.ts'
+import { refuseAddresses } from '../../src/delivery/webhook-url.ts'
 import { createAddressPolicy, type AddressPolicyOptions } from '../../src/delivery/address-policy.ts'
 import * as hosts from '../delivery/forbidden-hosts.ts'
 import { createTestApi, pointers, type TestApi } from './support.ts'

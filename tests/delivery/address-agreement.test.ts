@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import fc from 'fast-check'
-import { refuseAddresses } from '../../src/api/schemas/webhook-url.ts'
+import { refuseAddresses } from '../../src/delivery/webhook-url.ts'
 import { createAddressPolicy, type AddressPolicyOptions } from '../../src/delivery/address-policy.ts'
 import * as hosts from './forbidden-hosts.ts'
 import { guard, resolvesTo } from './guard.ts'

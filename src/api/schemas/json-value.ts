@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { whyUnstorable } from './text.ts'
+import { whyUnstorable } from '../../delivery/storable-text.ts'
 
 const deepest = 100
 const mostIssues = 50

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { RefuseUrl } from '../context.ts'
+import type { RefuseUrl } from '../../delivery/webhook-url.ts'
 import { unknownTime } from './answer.ts'
 import { paging, parameter } from './query.ts'
 import { newId, status, text } from './text.ts'

@@ -1,15 +1,7 @@
 import { z } from 'zod'
+import { whyUnstorable } from '../../delivery/storable-text.ts'
 
-// NUL cannot be stored in Postgres, and a lone surrogate has no UTF-8 form.
-const unstorable = /\0/
 const control = /[\u0000-\u001f\u007f-\u009f]/
-
-/** Why Postgres could not store this text; undefined where it can. */
-export function whyUnstorable(value: string): string | undefined {
-  if (unstorable.test(value)) return 'must not contain the character NUL (\\u0000)'
-  if (!value.isWellFormed()) return 'must not contain half a surrogate pair (\\ud800 to \\udfff alone)'
-  return undefined
-}
 
 /** Says which of a missing property and a wrong type it is. */
 export function typeError(wanted: string) {
