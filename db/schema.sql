@@ -3256,6 +3256,24 @@ CREATE INDEX webhook_history_recoverable_idx ON ONLY public.webhook_history_dead
 CREATE INDEX webhook_history_dead_default_endpoint_id_created_at_idx ON public.webhook_history_dead_default USING btree (endpoint_id, created_at) WHERE recoverable;
 
 --
+-- Name: webhook_history_settled_at_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_history_settled_at_idx ON ONLY public.webhook_history USING brin (settled_at) WITH (pages_per_range='32', autosummarize='on');
+
+--
+-- Name: webhook_history_dead_settled_at_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_history_dead_settled_at_idx ON ONLY public.webhook_history_dead USING brin (settled_at) WITH (pages_per_range='32', autosummarize='on');
+
+--
+-- Name: webhook_history_dead_default_settled_at_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_history_dead_default_settled_at_idx ON public.webhook_history_dead_default USING brin (settled_at) WITH (pages_per_range='32', autosummarize='on');
+
+--
 -- Name: webhook_history_task_id_idx; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -3284,6 +3302,18 @@ CREATE INDEX webhook_history_delivered_created_at_event_id_idx ON ONLY public.we
 --
 
 CREATE INDEX webhook_history_delivered_default_created_at_event_id_idx ON public.webhook_history_delivered_default USING btree (created_at, event_id);
+
+--
+-- Name: webhook_history_delivered_settled_at_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_history_delivered_settled_at_idx ON ONLY public.webhook_history_delivered USING brin (settled_at) WITH (pages_per_range='32', autosummarize='on');
+
+--
+-- Name: webhook_history_delivered_default_settled_at_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_history_delivered_default_settled_at_idx ON public.webhook_history_delivered_default USING brin (settled_at) WITH (pages_per_range='32', autosummarize='on');
 
 --
 -- Name: webhook_history_delivered_task_id_idx; Type: INDEX; Schema: public; Owner: -
@@ -3394,6 +3424,12 @@ ALTER INDEX public.webhook_history_recoverable_idx ATTACH PARTITION public.webho
 ALTER INDEX public.webhook_history_dead_pkey ATTACH PARTITION public.webhook_history_dead_default_pkey;
 
 --
+-- Name: webhook_history_dead_default_settled_at_idx; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.webhook_history_dead_settled_at_idx ATTACH PARTITION public.webhook_history_dead_default_settled_at_idx;
+
+--
 -- Name: webhook_history_dead_default_task_id_idx; Type: INDEX ATTACH; Schema: public; Owner: -
 --
 
@@ -3404,6 +3440,12 @@ ALTER INDEX public.webhook_history_dead_task_id_idx ATTACH PARTITION public.webh
 --
 
 ALTER INDEX public.webhook_history_pkey ATTACH PARTITION public.webhook_history_dead_pkey;
+
+--
+-- Name: webhook_history_dead_settled_at_idx; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.webhook_history_settled_at_idx ATTACH PARTITION public.webhook_history_dead_settled_at_idx;
 
 --
 -- Name: webhook_history_dead_task_id_idx; Type: INDEX ATTACH; Schema: public; Owner: -
@@ -3430,6 +3472,12 @@ ALTER INDEX public.webhook_history_delivered_created_at_event_id_idx ATTACH PART
 ALTER INDEX public.webhook_history_delivered_pkey ATTACH PARTITION public.webhook_history_delivered_default_pkey;
 
 --
+-- Name: webhook_history_delivered_default_settled_at_idx; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.webhook_history_delivered_settled_at_idx ATTACH PARTITION public.webhook_history_delivered_default_settled_at_idx;
+
+--
 -- Name: webhook_history_delivered_default_task_id_idx; Type: INDEX ATTACH; Schema: public; Owner: -
 --
 
@@ -3440,6 +3488,12 @@ ALTER INDEX public.webhook_history_delivered_task_id_idx ATTACH PARTITION public
 --
 
 ALTER INDEX public.webhook_history_pkey ATTACH PARTITION public.webhook_history_delivered_pkey;
+
+--
+-- Name: webhook_history_delivered_settled_at_idx; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.webhook_history_settled_at_idx ATTACH PARTITION public.webhook_history_delivered_settled_at_idx;
 
 --
 -- Name: webhook_history_delivered_task_id_idx; Type: INDEX ATTACH; Schema: public; Owner: -

@@ -1,5 +1,5 @@
 import { hash, timingSafeEqual } from 'node:crypto'
-import type { MiddlewareHandler } from 'hono'
+import type { Context, MiddlewareHandler } from 'hono'
 import { type ApiToken, isLoopbackHost } from '../config.ts'
 import type { Env } from './context.ts'
 import { Problem } from './problem.ts'
@@ -11,14 +11,21 @@ export function access(tokens: readonly ApiToken[]): MiddlewareHandler<Env> {
   return tokens.length > 0 ? byToken(tokens) : onLoopback
 }
 
-function byToken(tokens: readonly ApiToken[]): MiddlewareHandler<Env> {
-  const known = tokens.map((token) => ({ ...token, digest: digest(token.token) }))
-  return async (c, next) => {
-    const given = /^Bearer +([\x21-\x7e]+) *$/i.exec(c.req.header('authorization') ?? '')?.[1]
-    if (given === undefined) throw unauthorized('send a token: Authorization: Bearer <token>')
+/** @returns which of the tokens was given. All are compared, and by digest, so that the time says nothing about any. */
+export function tokenFinder(tokens: readonly ApiToken[]): (given: string) => ApiToken | undefined {
+  const known = tokens.map((token) => ({ token, digest: digest(token.token) }))
+  return (given) => {
     const sent = digest(given)
-    // All of them are compared, and by digest, so that the time says nothing about any.
-    const matching = known.filter((token) => timingSafeEqual(token.digest, sent))[0]
+    return known.filter((one) => timingSafeEqual(one.digest, sent))[0]?.token
+  }
+}
+
+function byToken(tokens: readonly ApiToken[]): MiddlewareHandler<Env> {
+  const find = tokenFinder(tokens)
+  return async (c, next) => {
+    const given = bearerOf(c)
+    if (given === undefined) throw unauthorized('send a token: Authorization: Bearer <token>')
+    const matching = find(given)
     if (matching === undefined) throw unauthorized('this token is not known', 'invalid_token')
     if (matching.role === 'read' && !reading.has(c.req.method)) {
       throw new Problem(403, 'this token may only read: use one with the role write')
@@ -26,6 +33,11 @@ function byToken(tokens: readonly ApiToken[]): MiddlewareHandler<Env> {
     c.set('actor', matching.name)
     await next()
   }
+}
+
+/** The token of the Authorization header. */
+export function bearerOf(c: Context): string | undefined {
+  return /^Bearer +([\x21-\x7e]+) *$/i.exec(c.req.header('authorization') ?? '')?.[1]
 }
 
 function digest(token: string): Buffer {

@@ -1,5 +1,8 @@
 import { Hono } from 'hono'
 import { access } from './access.ts'
+import { Activity } from '../dashboard/activity.ts'
+import type { ApiRoutes } from '../dashboard/api.ts'
+import { dashboardRoutes } from '../dashboard/routes.ts'
 import { agentRoutes } from './agents.ts'
 import type { AppOptions, Env, Services } from './context.ts'
 import { auditRoutes } from './audit.ts'
@@ -37,13 +40,33 @@ export function createApp(options: AppOptions): Hono<Env> {
   )
   refuseOtherMethods(app)
 
+  // Before `access` too: people in browsers log in otherwise than programs.
+  const services = servicesOf(options)
+  if (config.role !== 'dispatcher') app.route('/', dashboard(options, services))
+
   app.use(access(config.apiTokens))
   if (config.role !== 'dispatcher') {
-    mountResources(app, servicesOf(options))
+    mountResources(app, services)
     app.route('/', documentRoutes(routeDocs, options.version))
   }
   refuseOtherMethods(app)
   return app
+}
+
+function dashboard({ db, config, log, health, version }: AppOptions, services: Services) {
+  const routes: ApiRoutes = new Hono()
+  routes.onError(onError(log))
+  routes.use(async (c, next) => {
+    c.set('actor', (c.env as { actor: string | undefined }).actor)
+    await next()
+  })
+  mountResources(routes, services)
+  const { apiTokens, maxInFlightPerEndpoint, installation } = config
+  const activity = new Activity(db)
+  return dashboardRoutes(
+    { db, routes, activity, health, maxInFlightPerEndpoint, installation, version, onError: onError(log) },
+    apiTokens,
+  )
 }
 
 function servicesOf({ db, refuseUrl, sender, config }: AppOptions): Services {

@@ -1,8 +1,10 @@
 import { Hono } from 'hono'
+import type { Kysely } from 'kysely'
+import type { Database } from '../database/tables.ts'
 import { answer, time } from './answer.ts'
 import type { Env, Services } from './context.ts'
 import { toPage } from './cursor.ts'
-import { type DeliveryRow, findDelivery, listDeliveries } from './delivery-rows.ts'
+import { type DeliveryRow, findDelivery, listDeliveries, type WaitingLimits } from './delivery-rows.ts'
 import { jsonBody, noBody } from './json-body.ts'
 import { RawJson } from './json-text.ts'
 import { notFound } from './problem.ts'
@@ -26,21 +28,9 @@ export function deliveryRoutes({ db, maxInFlightPerEndpoint: perEndpoint, instal
     })
     .get('/:event_id', async (c) => {
       const eventId = c.req.param('event_id')
-      const found = isUuid(eventId)
-        ? await findDelivery(db, eventId, { perEndpoint, installation })
-        : undefined
-      if (found === undefined) throw notFound('delivery')
-      const { event, attempts } = found
-      return answer(c, 200, {
-        ...show(event),
-        waiting: explainWaiting(event),
-        payload: new RawJson(event.payload),
-        attempt_log: attempts.map(({ started_at, attempt, ...rest }) => ({
-          attempt,
-          started_at: time(started_at),
-          ...rest,
-        })),
-      })
+      const detail = await deliveryDetail(db, eventId, { perEndpoint, installation })
+      if (detail === undefined) throw notFound('delivery')
+      return answer(c, 200, detail)
     })
     .post('/:event_id/replay', noBody(), async (c) => {
       const eventId = c.req.param('event_id')
@@ -54,7 +44,27 @@ export function deliveryRoutes({ db, maxInFlightPerEndpoint: perEndpoint, instal
     })
 }
 
-function show(row: Omit<DeliveryRow, 'cursor_time'>): object {
+/**
+ * One event with everything about it, its payload as the bytes that are sent.
+ * @returns undefined where it is not kept
+ */
+export async function deliveryDetail(db: Kysely<Database>, eventId: string, limits: WaitingLimits) {
+  const found = isUuid(eventId) ? await findDelivery(db, eventId, limits) : undefined
+  if (found === undefined) return undefined
+  const { event, attempts } = found
+  return {
+    ...show(event),
+    waiting: explainWaiting(event),
+    payload: new RawJson(event.payload),
+    attempt_log: attempts.map(({ started_at, attempt, ...rest }) => ({
+      attempt,
+      started_at: time(started_at),
+      ...rest,
+    })),
+  }
+}
+
+function show(row: Omit<DeliveryRow, 'cursor_time'>) {
   return {
     event_id: row.event_id,
     event_type: row.event_type,

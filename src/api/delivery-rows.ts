@@ -68,15 +68,17 @@ export async function listDeliveries(
   return rows
 }
 
-/**
- * One event with everything about it; undefined where it is not kept (any more).
- * @param perEndpoint deliveries in flight to one endpoint, at most
- * @param installation of this service
- */
+/** What an event may wait for: deliveries in flight to one endpoint, at most, and the installation of this service. */
+export interface WaitingLimits {
+  perEndpoint: number
+  installation: string | null | undefined
+}
+
+/** One event with everything about it; undefined where it is not kept (any more). */
 export async function findDelivery(
   db: Kysely<Database>,
   eventId: string,
-  { perEndpoint, installation = null }: { perEndpoint: number; installation: string | null | undefined },
+  { perEndpoint, installation = null }: WaitingLimits,
 ): Promise<{ event: WebhookEventRow & WaitingFor; attempts: WebhookAttemptRow[] } | undefined> {
   const { rows } = await sql<WebhookEventRow & WaitingFor>`
     select event.*, event.next_attempt_at <= now() as is_due, owed.lease_until, owed.lease_until <= now() as lease_expired,

@@ -43,7 +43,7 @@ export function endpointRoutes({ db, sender, leaseMs, installation }: Services) 
       return answer(
         c,
         200,
-        toPage(rows, limit, (row) => ({ item: show(row, owed.get(row.id)), id: row.id })),
+        toPage(rows, limit, (row) => ({ item: showEndpoint(row, owed.get(row.id)), id: row.id })),
       )
     })
     .get('/:id', async (c) => answer(c, 200, await shown(db, c.req.param('id'))))
@@ -85,7 +85,7 @@ async function shown(db: Kysely<Database>, given: string): Promise<object> {
   const id = given.toLowerCase()
   const row = isUuid(id) ? await findEndpoint(db, id) : undefined
   if (row === undefined) throw noEndpoint()
-  return show(row, (await backlogOf(db, [id])).get(id))
+  return showEndpoint(row, (await backlogOf(db, [id])).get(id))
 }
 
 /** Changes an endpoint, which gets its row now where it has none, and shows what it has become. */
@@ -103,7 +103,7 @@ async function change(
   return shown(db, id)
 }
 
-function show(row: EndpointRow, owed: Backlog | undefined): object {
+export function showEndpoint(row: EndpointRow, owed: Backlog | undefined) {
   const { due = 0, waiting = 0, delivering = 0 } = owed ?? {}
   const duration = (ms: number | null) => (ms === null ? null : formatDuration(ms))
   return {

@@ -5,7 +5,7 @@ import type { DryRun, Operation, Started } from '../client/types.ts'
 import { UsageError, type Values } from './command.ts'
 import { filterOptions, filtersOf } from './filters.ts'
 import type { Output } from './output.ts'
-import { count } from './words.ts'
+import { count } from '../words.ts'
 
 /** What replay and discard take besides an event_id: the filters of deliveries, and how to go about it. */
 export const bulkOptions = {

@@ -1,7 +1,7 @@
 import type { Endpoint } from '../client/types.ts'
 import { nextForEndpoint } from './next-steps.ts'
 import type { Output } from './output.ts'
-import { duration, moment } from './words.ts'
+import { duration, moment } from '../words.ts'
 
 export function printEndpoint(out: Output, one: Endpoint): void {
   out.styled('bold', `${one.url} is ${one.status}`)

@@ -5,7 +5,7 @@ import { checkClock } from '../../src/cli/doctor/clock.ts'
 import { nearest } from '../../src/cli/nearest.ts'
 import { Output } from '../../src/cli/output.ts'
 import { visible } from '../../src/cli/visible.ts'
-import { duration, moment } from '../../src/cli/words.ts'
+import { duration, moment } from '../../src/words.ts'
 
 /** What is printed to a terminal, or to a pipe. */
 function captured(isTTY: boolean, print: (out: Output) => void): string {

@@ -2,7 +2,7 @@ import { command, UsageError } from '../command.ts'
 import { connect, connectionOptions } from '../connection.ts'
 import { filterOptions, filtersOf, withEndpoint } from '../filters.ts'
 import { readPages } from '../pages.ts'
-import { duration } from '../words.ts'
+import { duration } from '../../words.ts'
 
 export const deliveries = command({
   about: `Lists events, newest first: what is owed (pending, delivering) and what became of the others (delivered, dead,

@@ -15,7 +15,7 @@ import { type Check, type Finding, type Patient, wrong } from '../doctor/finding
 import { installation } from '../doctor/installation.ts'
 import { columns, grants, migrations, partitions, server } from '../doctor/schema.ts'
 import type { Output } from '../output.ts'
-import { count } from '../words.ts'
+import { count } from '../../words.ts'
 
 /** Asked in this order; the rest makes sense only where these two hold. */
 const first = [server, migrations]

@@ -4,7 +4,7 @@ import { connect, connectionOptions } from '../connection.ts'
 import { findEndpointId } from '../filters.ts'
 import type { Output } from '../output.ts'
 import { readPages } from '../pages.ts'
-import { duration } from '../words.ts'
+import { duration } from '../../words.ts'
 import { printEndpoint } from '../print-endpoint.ts'
 
 const most = 1_000

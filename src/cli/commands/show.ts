@@ -7,7 +7,7 @@ import { nextSteps } from '../next-steps.ts'
 import { orNothing } from '../or-nothing.ts'
 import type { Output } from '../output.ts'
 import { whyNoEvent } from '../why-no-event.ts'
-import { duration, moment } from '../words.ts'
+import { duration, moment } from '../../words.ts'
 
 export const show = command({
   about: `Shows an event: its state, why it has not arrived, what to do next, and every attempt. In place of an event_id a

@@ -5,7 +5,7 @@ import { connect, connectionOptions } from '../connection.ts'
 import { nextForEndpoint } from '../next-steps.ts'
 import type { Output } from '../output.ts'
 import { readPages } from '../pages.ts'
-import { count, duration, moment } from '../words.ts'
+import { count, duration, moment } from '../../words.ts'
 import { program } from '../program.ts'
 
 const most = 1_000

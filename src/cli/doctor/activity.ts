@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import { findDispatchers } from '../../observe/dispatchers.ts'
 import { notifyQueueUsage, WARN_ABOVE } from '../../observe/notify-queue.ts'
 import { withoutSecrets } from '../../api/without-secrets.ts'
-import { count, duration } from '../words.ts'
+import { count, duration } from '../../words.ts'
 import { type Check, type Finding, note, wrong } from './finding.ts'
 import { program } from '../program.ts'
 

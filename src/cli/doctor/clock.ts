@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import { duration } from '../words.ts'
+import { duration } from '../../words.ts'
 import { type Check, type Finding, wrong } from './finding.ts'
 
 const longestSkewMs = 5_000

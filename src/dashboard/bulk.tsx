@@ -1,0 +1,77 @@
+import type { DryRun } from '../client/types.ts'
+import { type Filter, filterOf, inWords } from './filter.ts'
+import { page } from './layout.tsx'
+import { skipped } from './operations.tsx'
+import { apiOf, type PageContext, type PageServices } from './pages.ts'
+import { Empty, Facts, pathWith } from './parts.tsx'
+import { count, number, sentence } from './words.ts'
+
+export type Kind = 'replay' | 'discard'
+
+/** What a replay or a discard of all that a filter selects would do, before anybody starts it. */
+export async function bulkPage(c: PageContext, services: PageServices, kind: Kind) {
+  const filter = filterOf(c.req.query())
+  const run = await apiOf(c, services).post<DryRun>(`/${kind}s`, { ...filter, dry_run: true })
+  const name = `${sentence(kind)} ${count(run.matched, 'event')}`
+  return page(
+    c,
+    { title: name, section: '/deliveries' },
+    <>
+      <h1>{name}?</h1>
+      <Facts
+        facts={[
+          ['Selected', <bdi>{inWords(filter)}</bdi>],
+          [
+            'States',
+            Object.entries(run.states)
+              .map(([state, n]) => `${number(n)} ${state}`)
+              .join(', ') || 'none',
+          ],
+          [
+            'Left out',
+            Object.entries(run.would_skip)
+              .map(([reason, n]) => `${number(n)} ${skipped[reason] ?? reason}`)
+              .join(', ') || 'none',
+          ],
+        ]}
+      />
+      {run.matched === 0 ? (
+        <Empty>There is nothing to {kind}.</Empty>
+      ) : (
+        <StartForm kind={kind} filter={filter} matched={run.matched} />
+      )}
+      <p>
+        <a href={pathWith('/deliveries', filter)}>Back to the deliveries</a>
+      </p>
+    </>,
+  )
+}
+
+function StartForm({ kind, filter, matched }: { kind: Kind; filter: Filter; matched: number }) {
+  return (
+    <form method="post" action={`/bulk/${kind}`} class="stack">
+      {Object.entries(filter).map(([name, value]) => (
+        <input type="hidden" name={name} value={value} />
+      ))}
+      <label>
+        Events a second at most
+        <input name="rate" type="number" value="200" min="1" max="10000" required />
+      </label>
+      {kind === 'discard' && (
+        <label>
+          Reason
+          <input name="reason" maxlength={1_000} autocomplete="off" />
+        </label>
+      )}
+      <button class={kind === 'discard' ? 'danger' : 'primary'}>
+        {sentence(kind)} {count(matched, 'event')}
+      </button>
+      <small>
+        {kind === 'replay'
+          ? 'Each is delivered again under its own id, to the URL that is configured now. '
+          : 'They are not sent any more; each can be replayed later. '}
+        What comes after this moment is not touched.
+      </small>
+    </form>
+  )
+}

@@ -1,0 +1,168 @@
+import type { Operation, Page } from '../client/types.ts'
+import { duration } from '../words.ts'
+import { inWords } from './filter.ts'
+import { here, page } from './layout.tsx'
+import { apiOf, type PageContext, type PageServices } from './pages.ts'
+import {
+  Empty,
+  Facts,
+  OperationState,
+  operationPath,
+  Paging,
+  pathWith,
+  Region,
+  Theirs,
+  Time,
+} from './parts.tsx'
+import { count, number, sentence } from './words.ts'
+
+export async function operationsPage(c: PageContext, services: PageServices) {
+  const query = c.req.query()
+  const { items, next_cursor } = await apiOf(c, services).get<Page<Operation>>('/operations', {
+    limit: 50,
+    ...query,
+  })
+  return page(
+    c,
+    { title: 'Operations', section: '/operations', live: here(c) },
+    <>
+      <h1>Operations</h1>
+      <p class="lead">
+        Replays and discards of many events. Begin one from the <a href="/deliveries">deliveries</a> that you
+        filter.
+      </p>
+      <Region name="operations">
+        {items.length === 0 ? <Empty>There was none yet.</Empty> : <OperationTable operations={items} />}
+        <Paging path="/operations" query={query} next={next_cursor} />
+      </Region>
+    </>,
+  )
+}
+
+export function OperationTable({ operations }: { operations: Operation[] }) {
+  return (
+    <table>
+      <thead>
+        <tr>
+          <th scope="col">Operation</th>
+          <th scope="col">State</th>
+          <th scope="col">Progress</th>
+          <th scope="col" class="wide">
+            By
+          </th>
+          <th scope="col" class="wide">
+            Started
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {operations.map((one) => (
+          <tr data-key={one.id}>
+            <th scope="row">
+              <a href={operationPath(one.id)}>
+                {sentence(one.kind)} of <bdi>{inWords(one.filter)}</bdi>
+              </a>
+            </th>
+            <td>
+              <OperationState state={one.state} />
+            </td>
+            <td>
+              <Progress operation={one} />
+            </td>
+            <td class="wide">
+              <Theirs text={one.requested_by} />
+            </td>
+            <td class="wide">
+              <Time at={one.created_at} />
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  )
+}
+
+function Progress({ operation: { done, skipped, matched } }: { operation: Operation }) {
+  return (
+    <>
+      <progress max={Math.max(matched, 1)} value={done + skipped} aria-label="Progress"></progress>{' '}
+      <small>
+        {number(done + skipped)} of {number(matched)}
+      </small>
+    </>
+  )
+}
+
+export async function operationPage(c: PageContext, services: PageServices, id: string) {
+  const one = await apiOf(c, services).get<Operation>(operationPath(id))
+  const under = one.state === 'queued' || one.state === 'running'
+  const name = `${sentence(one.kind)} of ${count(one.matched, 'event')}`
+  return page(
+    c,
+    { title: name, section: '/operations', live: here(c) },
+    <Region name="operation">
+      <h1>
+        {name} <OperationState state={one.state} />
+      </h1>
+      <p class="lead" role="status">
+        {progressInWords(one)}
+      </p>
+      <Progress operation={one} />
+      {under && c.get('visitor').mayWrite && (
+        <form method="post" action={`${operationPath(id)}/cancel`} class="actions">
+          <button class="danger">Cancel what is left</button>
+        </form>
+      )}
+      <Facts
+        facts={[
+          [
+            'Selected',
+            <a href={pathWith('/deliveries', one.filter)}>
+              <bdi>{inWords(one.filter)}</bdi>
+            </a>,
+          ],
+          ['Done', number(one.done)],
+          [
+            'Skipped',
+            one.skipped === 0
+              ? '0'
+              : Object.entries(one.skipped_reasons)
+                  .map(([reason, n]) => `${number(n)} ${skipped[reason] ?? reason}`)
+                  .join(', '),
+          ],
+          ['Rate', `${number(one.rate)} events a second at most`],
+          ['Reason', one.reason === null ? null : <Theirs text={one.reason} />],
+          ['By', <Theirs text={one.requested_by} />],
+          ['Created', <Time at={one.created_at} />],
+          ['Started', <Time at={one.started_at} none="not yet: a dispatcher takes it" />],
+          ['Finished', one.finished_at === null ? null : <Time at={one.finished_at} />],
+          ['Error', one.error === null ? null : <Theirs text={one.error} />],
+        ]}
+      />
+    </Region>,
+  )
+}
+
+/** Why events are left out, as the API names it. */
+export const skipped: Record<string, string> = {
+  no_url: 'have no URL configured any more',
+  in_flight: 'are being sent right now',
+}
+
+function progressInWords({ state, matched, done, skipped, rate, error }: Operation): string {
+  const left = matched - done - skipped
+  switch (state) {
+    case 'queued':
+      return `It waits for a dispatcher. It will take ${duration(matched / rate) || '0s'} or more.`
+    case 'running':
+      return `${number(done)} of ${number(matched)} done, ${number(left)} to go: about ${duration(left / rate)}.`
+    case 'done':
+      return `It is done: ${count(done, 'event')}${skipped > 0 ? `, and ${number(skipped)} skipped` : ''}.`
+    case 'cancelled':
+      return `It was cancelled after ${count(done, 'event')}: what it did stays done.`
+    case 'failed':
+      return `It failed after ${count(done, 'event')}: ${error ?? 'see the log'}.`
+    default:
+      return state satisfies never
+  }
+}

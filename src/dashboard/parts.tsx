@@ -1,0 +1,96 @@
+import type { Child } from 'hono/jsx'
+import type { Delivery, Endpoint, Operation } from '../client/types.ts'
+import { endpointStates, relative } from './words.ts'
+
+/** A time as how long ago it was, and exactly for who points at it. */
+export function Time({ at, none = '–' }: { at: string | null | undefined; none?: string }) {
+  if (at === null || at === undefined) return <>{none}</>
+  return (
+    <time datetime={at} title={at}>
+      {relative(at)}
+    </time>
+  )
+}
+
+/** Text that others wrote: its direction changes nothing around it. */
+export function Theirs({ text, none = '–' }: { text: string | null | undefined; none?: string }) {
+  return text === null || text === undefined || text === '' ? <>{none}</> : <bdi>{text}</bdi>
+}
+
+export function State({ state }: { state: Delivery['state'] }) {
+  return <span class={`state ${state}`}>{state}</span>
+}
+
+export function EndpointState({ status }: { status: Endpoint['status'] }) {
+  return <span class={`state ${status}`}>{endpointStates[status]}</span>
+}
+
+export function OperationState({ state }: { state: Operation['state'] }) {
+  return <span class={`state ${state}`}>{state}</span>
+}
+
+/** A part of a page that stays up to date. */
+export function Region({ name, children }: { name: string; children?: Child }) {
+  return <div data-region={name}>{children}</div>
+}
+
+export function Empty({ children }: { children?: Child }) {
+  return <p class="empty">{children}</p>
+}
+
+/** Facts by their names, those that are null left out. */
+export function Facts({ facts }: { facts: [string, Child | null][] }) {
+  return (
+    <dl class="facts">
+      {facts
+        .filter(([, value]) => value !== null)
+        .map(([name, value]) => (
+          <div data-key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+    </dl>
+  )
+}
+
+export function deliveryPath(eventId: string): string {
+  return `/deliveries/${encodeURIComponent(eventId)}`
+}
+
+export function endpointPath(id: string): string {
+  return `/endpoints/${encodeURIComponent(id)}`
+}
+
+export function operationPath(id: string): string {
+  return `/operations/${encodeURIComponent(id)}`
+}
+
+/** Links through a list by keyset: there is no way back but the browser's own, or to its beginning. */
+export function Paging({
+  path,
+  query,
+  next,
+}: {
+  path: string
+  query: Record<string, string>
+  next: string | null
+}) {
+  const { cursor, ...rest } = query
+  if (cursor === undefined && next === null) return <></>
+  return (
+    <nav class="paging" aria-label="Pages">
+      {cursor !== undefined && <a href={pathWith(path, rest)}>Newest</a>}
+      {next !== null && (
+        <a href={pathWith(path, { ...rest, cursor: next })} rel="next">
+          Older
+        </a>
+      )}
+    </nav>
+  )
+}
+
+export function pathWith(path: string, query: Record<string, string>): string {
+  const search = new URLSearchParams(query).toString()
+  return search === '' ? path : `${path}?${search}`
+}
