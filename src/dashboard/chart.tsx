@@ -1,6 +1,6 @@
 import type { Child } from 'hono/jsx'
 import type { Minute } from './activity.ts'
-import { count, milliseconds, number } from './words.ts'
+import { milliseconds, number } from './words.ts'
 
 const width = 600
 const height = 120
@@ -13,16 +13,21 @@ export function SettledChart({ minutes }: { minutes: Minute[] }) {
   const scale = (n: number) => (n === 0 ? 0 : Math.max(2, (n / most) * (height - 4)))
   const step = width / minutes.length
   const total = sum(minutes)
+  const busy = total.delivered + total.dead > 0
   const label = `Delivered and dead per minute in the last hour: ${number(total.delivered)} delivered, ${number(total.dead)} dead, at most ${number(most)} a minute`
   return (
-    <Frame name="Settled per minute" scale={number(most)} summary={<Summary total={total} />}>
+    <Frame
+      name="Settled per minute"
+      scale={busy ? `at most ${number(most)}` : ''}
+      summary={<Summary total={total} />}
+    >
       <svg viewBox={`0 0 ${width} ${height}`} preserveAspectRatio="none" role="img" aria-label={label}>
         {minutes.map(({ at, delivered, dead }, i) => {
           const [ok, bad] = [scale(delivered), scale(dead)]
           const x = i * step + 1
           return (
-            <g>
-              <title>{`${clock(at)} UTC: ${count(delivered, 'delivery').replace('deliverys', 'deliveries')}, ${number(dead)} dead`}</title>
+            <g class={i === minutes.length - 1 ? 'partial' : ''}>
+              <title>{`${clock(at)} UTC: ${number(delivered)} delivered, ${number(dead)} dead`}</title>
               <rect class="hover" x={i * step} y="0" width={step} height={height} />
               <rect class="ok" x={x} y={height - ok} width={step - 2} height={ok} />
               <rect class="bad" x={x} y={height - ok - bad} width={step - 2} height={bad} />
@@ -64,7 +69,7 @@ export function LatencyChart({ minutes }: { minutes: Minute[] }) {
   return (
     <Frame
       name="From change to delivery"
-      scale={last === undefined ? '' : milliseconds(highest)}
+      scale={last === undefined ? '' : `at most ${milliseconds(highest)}, logarithmic`}
       summary={last === undefined ? <span class="key">nothing delivered</span> : <Latest minute={last} />}
     >
       <svg viewBox={`0 0 ${width} ${height}`} preserveAspectRatio="none" role="img" aria-label={label}>
@@ -129,13 +134,11 @@ function Frame({
     <figure class="chart">
       <figcaption>
         <b>{name}</b> {summary}
-      </figcaption>
-      <div class="plot">
         <span class="scale" aria-hidden="true">
           {scale}
         </span>
-        {children}
-      </div>
+      </figcaption>
+      <div class="plot">{children}</div>
       <div class="axis" aria-hidden="true">
         <span>1 h ago</span>
         <span>30 min</span>

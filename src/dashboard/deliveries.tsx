@@ -5,6 +5,10 @@ import { here, page } from './layout.tsx'
 import { apiOf, type PageContext, type PageServices } from './pages.ts'
 import { deliveryPath, Empty, Paging, pathWith, Region, State, Theirs, Time } from './parts.tsx'
 
+/** For who has just begun. */
+export const noEvents =
+  'There was no event yet. Give a project or a ticket a webhook_url: what its tasks come to then shows here.'
+
 const eventTypes = ['task.completed', 'task.failed', 'agent.stuck']
 
 export async function deliveriesPage(c: PageContext, services: PageServices) {
@@ -27,14 +31,26 @@ export async function deliveriesPage(c: PageContext, services: PageServices) {
       <FilterForm filter={filter} />
       {c.get('visitor').mayWrite && <BulkLinks filter={filter} />}
       <Region name="deliveries">
-        <DeliveryTable deliveries={items} none={`There is no delivery: ${inWords(filter)}.`} />
+        <DeliveryTable
+          deliveries={items}
+          none={Object.keys(filter).length === 0 ? noEvents : `There is no delivery: ${inWords(filter)}.`}
+        />
         <Paging path="/deliveries" query={query} next={next_cursor} />
       </Region>
     </>,
   )
 }
 
-export function DeliveryTable({ deliveries, none }: { deliveries: Delivery[]; none: string }) {
+/** @param to whether to say where they go */
+export function DeliveryTable({
+  deliveries,
+  none,
+  to = true,
+}: {
+  deliveries: Delivery[]
+  none: string
+  to?: boolean
+}) {
   if (deliveries.length === 0) return <Empty>{none}</Empty>
   return (
     <table>
@@ -42,9 +58,11 @@ export function DeliveryTable({ deliveries, none }: { deliveries: Delivery[]; no
         <tr>
           <th scope="col">Event</th>
           <th scope="col">State</th>
-          <th scope="col" class="wide">
-            To
-          </th>
+          {to && (
+            <th scope="col" class="wide">
+              To
+            </th>
+          )}
           <th scope="col" class="wide">
             Last error
           </th>
@@ -62,15 +80,17 @@ export function DeliveryTable({ deliveries, none }: { deliveries: Delivery[]; no
                 {one.event_type} <Theirs text={one.task_id ?? one.entity_id} />
               </a>
               <small class="narrow">
-                <Theirs text={one.last_error ?? one.url} />
+                <Theirs text={one.last_error ?? (to ? one.url : null)} none="" />
               </small>
             </th>
             <td>
               <State state={one.state} />
             </td>
-            <td class="wide">
-              <Theirs text={one.url} />
-            </td>
+            {to && (
+              <td class="wide">
+                <Theirs text={one.url} />
+              </td>
+            )}
             <td class="wide">
               <Theirs text={one.last_error} />
             </td>

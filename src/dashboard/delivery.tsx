@@ -4,8 +4,19 @@ import type { Attempt } from '../client/types.ts'
 import { curlOf, headersOf, type SentRequest } from './curl.ts'
 import { here, page } from './layout.tsx'
 import type { PageContext, PageServices } from './pages.ts'
-import { deliveryPath, Empty, endpointPath, Facts, pathWith, Region, State, Theirs, Time } from './parts.tsx'
-import { count, milliseconds, sentence, waitingReasons } from './words.ts'
+import {
+  deliveryPath,
+  Empty,
+  endpointPath,
+  Facts,
+  pathWith,
+  Region,
+  State,
+  Theirs,
+  Time,
+  Words,
+} from './parts.tsx'
+import { count, milliseconds, waitingReasons } from './words.ts'
 
 type Detail = NonNullable<Awaited<ReturnType<typeof deliveryDetail>>>
 
@@ -83,18 +94,18 @@ function Answer({ one }: { one: Detail }) {
       <div class={grave ? 'answer bad' : 'answer'} role="status">
         <b>{waitingReasons[reason]}</b>
         <p>
-          <bdi>{sentence(detail)}</bdi>.
+          <Words text={detail} />.
         </p>
         {(since ?? until) !== null && (
           <p>
             {since !== null && (
               <>
-                Since <Time at={since} />.{' '}
+                It began <Time at={since} />.{' '}
               </>
             )}
             {until !== null && (
               <>
-                Until <Time at={until} />.
+                It ends, or is looked at again, <Time at={until} />.
               </>
             )}
           </p>
@@ -169,7 +180,10 @@ function factsOf(one: Detail): Parameters<typeof Facts>[0]['facts'] {
     ['Project', filtered('project_id', one.project_id)],
     ['Agent', one.agent_id === null ? null : <Theirs text={one.agent_id} />],
     ['Created', <Time at={one.created_at} />],
-    ['Next attempt', one.next_attempt_at === null ? null : <Time at={one.next_attempt_at} />],
+    [
+      one.next_attempt_at !== null && Date.parse(one.next_attempt_at) < Date.now() ? 'Due' : 'Next attempt',
+      one.next_attempt_at === null ? null : <Time at={one.next_attempt_at} />,
+    ],
   ]
 }
 

@@ -5,8 +5,8 @@ import { SettledChart } from './chart.tsx'
 import { DeliveryTable } from './deliveries.tsx'
 import { page } from './layout.tsx'
 import { apiOf, type PageContext, type PageServices } from './pages.ts'
-import { Empty, EndpointState, endpointPath, Facts, pathWith, Region, Theirs, Time } from './parts.tsx'
-import { endpointStates, milliseconds, nextForEndpoint, number, sentence } from './words.ts'
+import { Empty, EndpointState, endpointPath, Facts, pathWith, Region, Theirs, Time, Words } from './parts.tsx'
+import { endpointStates, milliseconds, nextForEndpoint, number } from './words.ts'
 
 /** How far back an endpoint's own deliveries are looked for: history has no index by endpoint. */
 const recentMs = 24 * 3_600_000
@@ -43,8 +43,10 @@ export async function endpointPage(c: PageContext, services: PageServices, id: s
         </section>
         <section aria-labelledby="recent">
           <h2 id="recent">Deliveries of the last day</h2>
-          <DeliveryTable deliveries={recent.items} none="There was none." />
-          <a href={pathWith('/deliveries', { endpoint_id: one.id })}>All its deliveries</a>
+          <DeliveryTable deliveries={recent.items} none="There was none." to={false} />
+          <p>
+            <a href={pathWith('/deliveries', { endpoint_id: one.id })}>All its deliveries</a>
+          </p>
         </section>
       </Region>
     </>,
@@ -57,11 +59,11 @@ function Health({ one }: { one: Endpoint }) {
   return (
     <div class={grave ? 'answer bad' : 'answer'} role="status">
       <p>
-        <bdi>{sentence(one.detail)}</bdi>.
+        <Words text={one.detail} />.
       </p>
       {one.since !== null && (
         <p>
-          Since <Time at={one.since} />.
+          It began <Time at={one.since} />.
         </p>
       )}
       {next !== undefined && (

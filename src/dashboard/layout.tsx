@@ -10,7 +10,7 @@ const sections = [
   ['/deliveries', 'Deliveries'],
   ['/endpoints', 'Endpoints'],
   ['/operations', 'Operations'],
-  ['/agents', 'Stuck agents'],
+  ['/agents', 'Agents'],
 ] as const
 
 /** Nothing of another host, nothing inline: what others wrote can at most be text. */

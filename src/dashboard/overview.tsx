@@ -78,7 +78,9 @@ function problems({ ready, troubled, stuck }: Overview): string[] {
   const more = troubled.total > troubled.endpoints.length ? 'At least ' : ''
   return [
     ...Object.entries(ready.checks).flatMap(([name, { status }]) =>
-      status === 'ok' ? [] : [name === 'dispatchers' ? 'Nothing is sent' : `The service warns: ${name}`],
+      status === 'ok'
+        ? []
+        : [name === 'dispatchers' ? 'Nothing is sent: no dispatcher runs' : `The service warns: ${name}`],
     ),
     ...(silent > 0 ? [`${more}${count(silent, 'endpoint')} ${silent === 1 ? 'does' : 'do'} not answer`] : []),
     ...(stuck.items.length > 0
@@ -105,7 +107,7 @@ function Headline({ seen }: { seen: Overview }) {
       <h1 class={found.length > 0 ? 'trouble' : 'well'}>{found.join(', ') || 'All is well'}</h1>
       <p>
         {owed === 0
-          ? 'Nothing is owed: every event is delivered or given up.'
+          ? 'Nothing is owed: every event there was is delivered or given up.'
           : `${count(owed, 'event')} ${owed === 1 ? 'is' : 'are'} owed to ${count(endpoints, 'endpoint')}${age}.`}
       </p>
     </div>
@@ -184,12 +186,20 @@ function Lists({ seen }: { seen: Overview }) {
       <section aria-labelledby="stuck">
         <h2 id="stuck">Stuck agents</h2>
         <AgentTable agents={stuck.items} none="No agent is stuck." />
-        {stuck.next_cursor !== null && <a href="/agents">All stuck agents</a>}
+        {stuck.next_cursor !== null && (
+          <p>
+            <a href="/agents">All stuck agents</a>
+          </p>
+        )}
       </section>
       <section aria-labelledby="dead">
         <h2 id="dead">Latest dead events</h2>
         <DeliveryTable deliveries={dead.items} none="No event is dead." />
-        {dead.next_cursor !== null && <a href="/deliveries?state=dead">All dead events</a>}
+        {dead.next_cursor !== null && (
+          <p>
+            <a href="/deliveries?state=dead">All dead events</a>
+          </p>
+        )}
       </section>
     </>
   )

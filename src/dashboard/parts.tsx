@@ -1,6 +1,6 @@
 import type { Child } from 'hono/jsx'
 import type { Delivery, Endpoint, Operation } from '../client/types.ts'
-import { endpointStates, relative } from './words.ts'
+import { endpointStates, number, relative, sentence } from './words.ts'
 
 /** A time as how long ago it was, and exactly for who points at it. */
 export function Time({ at, none = '–' }: { at: string | null | undefined; none?: string }) {
@@ -15,6 +15,34 @@ export function Time({ at, none = '–' }: { at: string | null | undefined; none
 /** Text that others wrote: its direction changes nothing around it. */
 export function Theirs({ text, none = '–' }: { text: string | null | undefined; none?: string }) {
   return text === null || text === undefined || text === '' ? <>{none}</> : <bdi>{text}</bdi>
+}
+
+const iso = /(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)/
+
+/** The API's words as a sentence, its times and large counts as people read them. */
+export function Words({ text }: { text: string }) {
+  return (
+    <bdi>
+      {sentence(text)
+        .split(iso)
+        .map((part) =>
+          iso.test(part) ? (
+            <time datetime={part} title={part}>
+              {clock(part)}
+            </time>
+          ) : (
+            part.replace(/\d{4,}(?= events? owed)/, (n) => number(Number(n)))
+          ),
+        )}
+    </bdi>
+  )
+}
+
+/** With its day where that is not today. */
+function clock(time: string): string {
+  const today = new Date().toISOString().slice(0, 10)
+  const day = time.startsWith(today) ? '' : `${time.slice(0, 10)} `
+  return `${day}${time.slice(11, 19)} UTC`
 }
 
 export function State({ state }: { state: Delivery['state'] }) {

@@ -96,5 +96,9 @@ async function owe(db: TestDatabase, count: number): Promise<void> {
      from generate_series(1, $1::integer) n, lateral (select now() - interval '42 minutes' * n / $1 as at) t`,
     [count],
   )
+  await db.query(
+    `insert into webhook_attempts (event_id, attempt, started_at, duration_ms, status, error, response)
+     select event_id, 1, created_at, 31, 503, '${error503}', 'upstream connect error' from webhook_outbox where attempts = 1`,
+  )
   await db.query('analyze')
 }
