@@ -209,9 +209,9 @@ test('what a filter selects is replayed after a look at its count, and the opera
 })
 
 test('an endpoint is paused, tested and resumed, and shows the exchange', async (t) => {
-  const { url } = await receiver(t, { status: 418, body: 'short & <stout>' })
-  await endpoint(database, url('/tea'))
-  const path = `/endpoints/${await idOf(url('/tea'))}`
+  const tea = await receiver(t, { status: 418, body: 'short & <stout>' })
+  await endpoint(database, tea.url('/tea'))
+  const path = `/endpoints/${await idOf(tea.url('/tea'))}`
   assert.equal((await post(`${path}/pause`, { reason: 'tea time' })).status, 303)
   assert.match((await get(path)).text, /Paused \(tea time\)/)
   const tested = await post(`${path}/test`)

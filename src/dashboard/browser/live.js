@@ -77,7 +77,7 @@ async function tick() {
   let goOn = true
   try {
     goOn = await refresh()
-    if (goOn) say('Live')
+    if (goOn) say(document.hidden ? 'Paused' : 'Live')
   } catch {
     say('No connection: trying again')
   }
