@@ -4,7 +4,7 @@
  */
 import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import type { Page } from 'playwright-core'
+import type { Browser, Page } from 'playwright-core'
 import { kyselyOver } from '../src/database/connection.ts'
 import { checkHealth } from '../src/observe/health.ts'
 import { seedTrouble } from '../tests/dashboard/seed.ts'
@@ -43,6 +43,18 @@ async function shoot(page: Page, pages: Record<string, string>, suffix: string):
   }
 }
 
+/** For the README: the overview of a service that works, in the middle of some trouble. */
+async function picture(browser: Browser): Promise<void> {
+  const dashboard = await startDashboard(owner)
+  await seedTrouble(dashboard.database, { owed: 1_250, settled: 200_000 })
+  const viewport = { width: 1080, height: 690 }
+  const { page } = await openPage(owner, browser, dashboard.url, { viewport, colorScheme: 'light' })
+  await page.goto('/')
+  const { y, height } = (await page.locator('section').first().boundingBox())!
+  const clip = { x: 0, y: 0, width: viewport.width, height: y + height + 24 }
+  await page.screenshot({ path: join(directory, 'readme.png'), fullPage: true, clip })
+}
+
 const cleanups: (() => Promise<void>)[] = []
 const owner = { after: (run: () => Promise<void>) => void cleanups.push(run) }
 const server = await startTestServer()
@@ -65,6 +77,7 @@ try {
       }
     }
   }
+  await picture(browser)
   const locked = await startDashboard(owner, {
     config: {
       ...{ role: 'all', leaseMs: 30_000, maxInFlightPerEndpoint: 16 },

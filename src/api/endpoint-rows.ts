@@ -117,42 +117,47 @@ export async function listEndpoints(
 }
 
 /**
- * Endpoints that fail or are paused: first those that do not answer, then paused ones, then those whose last attempt failed, each
- * by what is owed to them.
- * @returns at most `limit` of them, each with what is owed to it, and how many there are
+ * What is owed to all endpoints together, and the endpoints that fail or are paused: first those that do not answer, then paused
+ * ones, then those whose last attempt failed, each by what is owed to them. In one statement, which counts once.
+ * @returns at most `limit` endpoints, and how many are in trouble
  */
-export async function listTroubled(
+export async function lookForTrouble(
   db: Kysely<Database>,
   limit: number,
-): Promise<{ total: number; troubled: { row: EndpointRow; owed: Backlog | undefined }[] }> {
-  const { rows } = await sql<SelectedRow & Partial<Backlog> & { total: number }>`
-    select e.id, e.url, e.created_at, ${columns}, (count(*) over ())::integer as total,
-      b.endpoint_id, b.due::integer as due, b.waiting::integer as waiting, b.delivering::integer as delivering,
-      extract(epoch from b.oldest_due_age)::float8 as oldest_due_seconds, b.next_attempt_at, b.counted_at
-    from webhook_endpoints e
-    left join (select endpoint_id, due, waiting, delivering, oldest_due_age, next_attempt_at, counted_at
-      from webhook_backlog) b on b.endpoint_id = e.id
-    where e.breaker <> 'closed' or e.paused_at is not null or e.failures > 0
-    order by case when e.paused_at is not null then 1 when e.breaker <> 'closed' then 0 else 2 end,
-      coalesce(b.due + b.waiting + b.delivering, 0) desc, e.id
-    limit ${limit}`.execute(db)
+): Promise<{
+  total: BacklogTotal
+  troubles: number
+  troubled: { row: EndpointRow; owed: Backlog | undefined }[]
+}> {
+  type Row = SelectedRow & Partial<Backlog> & { total: BacklogTotal; troubles: number | null }
+  const { rows } = await sql<Row>`
+    with backlog as materialized (
+      select endpoint_id, due::integer as due, waiting::integer as waiting, delivering::integer as delivering,
+        extract(epoch from oldest_due_age)::float8 as oldest_due_seconds, next_attempt_at, counted_at
+      from webhook_backlog
+    ),
+    total as (
+      select count(*)::integer as endpoints, coalesce(sum(due), 0)::integer as due, coalesce(sum(waiting), 0)::integer as waiting,
+        coalesce(sum(delivering), 0)::integer as delivering, max(oldest_due_seconds) as oldest_due_seconds
+      from backlog
+    )
+    select to_json(total)::jsonb as total, troubled.*
+    from total left join (
+      select e.id, e.url, e.created_at, ${columns}, (count(*) over ())::integer as troubles, b.*
+      from webhook_endpoints e left join backlog b on b.endpoint_id = e.id
+      where e.breaker <> 'closed' or e.paused_at is not null or e.failures > 0
+      order by case when e.paused_at is not null then 1 when e.breaker <> 'closed' then 0 else 2 end,
+        coalesce(b.due + b.waiting + b.delivering, 0) desc, e.id
+      limit ${limit}
+    ) troubled on true`.execute(db)
+  const { total, troubles } = rows[0]!
   return {
-    total: rows[0]?.total ?? 0,
-    troubled: rows.map((row) => ({
-      row: toRow(row),
-      owed: row.endpoint_id == null ? undefined : (row as Backlog),
-    })),
+    total,
+    troubles: troubles ?? 0,
+    troubled: rows
+      .filter(({ id }: { id: string | null }) => id !== null)
+      .map((row) => ({ row: toRow(row), owed: row.endpoint_id == null ? undefined : (row as Backlog) })),
   }
-}
-
-/** What is owed to all endpoints together. */
-export async function backlogTotal(db: Kysely<Database>): Promise<BacklogTotal> {
-  const { rows } = await sql<BacklogTotal>`
-    select count(*)::integer as endpoints, coalesce(sum(due), 0)::integer as due, coalesce(sum(waiting), 0)::integer as waiting,
-      coalesce(sum(delivering), 0)::integer as delivering,
-      extract(epoch from max(oldest_due_age))::float8 as oldest_due_seconds, min(counted_at) as counted_at
-    from webhook_backlog`.execute(db)
-  return rows[0]!
 }
 
 export interface BacklogTotal {
@@ -162,7 +167,6 @@ export interface BacklogTotal {
   waiting: number
   delivering: number
   oldest_due_seconds: number | null
-  counted_at: Time
 }
 
 const isOwed = sql`coalesce(e.in_flight, 0) > 0

@@ -69,7 +69,7 @@ export function LatencyChart({ minutes }: { minutes: Minute[] }) {
   return (
     <Frame
       name="From change to delivery"
-      scale={last === undefined ? '' : `at most ${milliseconds(highest)}, logarithmic`}
+      scale={last === undefined ? '' : `log scale to ${milliseconds(highest)}`}
       summary={last === undefined ? <span class="key">nothing delivered</span> : <Latest minute={last} />}
     >
       <svg viewBox={`0 0 ${width} ${height}`} preserveAspectRatio="none" role="img" aria-label={label}>

@@ -65,6 +65,13 @@ export async function deliveryPage(c: PageContext, services: PageServices, id: s
   )
 }
 
+/** What is to come at the time that it waits for. */
+const untilWhen: Partial<Record<keyof typeof waitingReasons, string>> = {
+  delivering: 'Its lease ends',
+  backing_off: 'The next attempt is',
+  breaker_open: 'The next probe is',
+}
+
 function requestOf(one: Detail, version: string): SentRequest {
   const last = one.attempt_log.at(-1)
   const { url, event_id, payload } = one
@@ -105,7 +112,7 @@ function Answer({ one }: { one: Detail }) {
             )}
             {until !== null && (
               <>
-                It ends, or is looked at again, <Time at={until} />.
+                {untilWhen[reason] ?? 'Until then:'} <Time at={until} />.
               </>
             )}
           </p>

@@ -9,16 +9,20 @@ import { Empty, EndpointState, endpointPath, Facts, pathWith, Region, Theirs, Ti
 import { endpointStates, milliseconds, nextForEndpoint, number } from './words.ts'
 
 /** How far back an endpoint's own deliveries are looked for: history has no index by endpoint. */
-const recentMs = 24 * 3_600_000
+const recentMs = 3_600_000
+/** Much less is dead than delivered, and the dead lie apart. */
+const deadMs = 24 * recentMs
 
 /** @param test what a test that was just sent came to */
 export async function endpointPage(c: PageContext, services: PageServices, id: string, test?: EndpointTest) {
   const api = apiOf(c, services)
   const one = await api.get<Endpoint>(endpointPath(id))
-  const from = new Date(Date.now() - recentMs).toISOString()
-  const [minutes, recent] = await Promise.all([
+  const since = (ms: number) => new Date(Date.now() - ms).toISOString()
+  const mine = { endpoint_id: one.id, limit: 8 }
+  const [minutes, dead, recent] = await Promise.all([
     lastHourOf(services.db, one.id),
-    api.get<Page<Delivery>>('/deliveries', { endpoint_id: one.id, from, limit: 10 }),
+    api.get<Page<Delivery>>('/deliveries', { ...mine, state: 'dead', from: since(deadMs) }),
+    api.get<Page<Delivery>>('/deliveries', { ...mine, from: since(recentMs) }),
   ])
   return page(
     c,
@@ -37,16 +41,27 @@ export async function endpointPage(c: PageContext, services: PageServices, id: s
           <SettledChart minutes={minutes} />
           <Facts facts={healthFacts(one)} />
         </div>
-        <section aria-labelledby="settings">
-          <h2 id="settings">Settings</h2>
-          <Facts facts={settings(one)} />
+        <section aria-labelledby="dead">
+          <h2 id="dead">Dead in the last day</h2>
+          <DeliveryTable deliveries={dead.items} none="None." to={false} />
+          {dead.next_cursor !== null && (
+            <p>
+              <a href={pathWith('/deliveries', { state: 'dead', endpoint_id: one.id })}>
+                All its dead events
+              </a>
+            </p>
+          )}
         </section>
         <section aria-labelledby="recent">
-          <h2 id="recent">Deliveries of the last day</h2>
+          <h2 id="recent">Deliveries of the last hour</h2>
           <DeliveryTable deliveries={recent.items} none="There was none." to={false} />
           <p>
             <a href={pathWith('/deliveries', { endpoint_id: one.id })}>All its deliveries</a>
           </p>
+        </section>
+        <section aria-labelledby="settings">
+          <h2 id="settings">Settings</h2>
+          <Facts facts={settings(one)} />
         </section>
       </Region>
     </>,

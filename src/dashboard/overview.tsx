@@ -1,4 +1,4 @@
-import { backlogTotal, type BacklogTotal, listTroubled } from '../api/endpoint-rows.ts'
+import { type BacklogTotal, lookForTrouble } from '../api/endpoint-rows.ts'
 import { showEndpoint } from '../api/endpoints.ts'
 import type { HealthReport } from '../api/health.ts'
 import type { Agent, Delivery, Endpoint, Operation, Page } from '../client/types.ts'
@@ -48,17 +48,15 @@ export async function overviewPage(c: PageContext, services: PageServices) {
 async function look(c: PageContext, services: PageServices): Promise<Overview> {
   const { db, activity, health } = services
   const api = apiOf(c, services)
-  const [ready, total, { total: troubles, troubled }, minutes, stuck, dead, queued, running] =
-    await Promise.all([
-      health(),
-      backlogTotal(db),
-      listTroubled(db, shown),
-      activity.lastHour(),
-      api.get<Page<Agent>>('/agents', { stuck: 'true', limit: shown }),
-      api.get<Page<Delivery>>('/deliveries', { state: 'dead', limit: shown }),
-      api.get<Page<Operation>>('/operations', { state: 'queued', limit: shown }),
-      api.get<Page<Operation>>('/operations', { state: 'running', limit: shown }),
-    ])
+  const [ready, { total, troubles, troubled }, minutes, stuck, dead, queued, running] = await Promise.all([
+    health(),
+    lookForTrouble(db, shown),
+    activity.lastHour(),
+    api.get<Page<Agent>>('/agents', { stuck: 'true', limit: shown }),
+    api.get<Page<Delivery>>('/deliveries', { state: 'dead', limit: shown }),
+    api.get<Page<Operation>>('/operations', { state: 'queued', limit: shown }),
+    api.get<Page<Operation>>('/operations', { state: 'running', limit: shown }),
+  ])
   const endpoints = troubled.map(({ row, owed }) => showEndpoint(row, owed) as Endpoint)
   return {
     ...{ ready, total, minutes, stuck, dead },
@@ -98,14 +96,21 @@ function titleOf(seen: Overview): string {
 }
 
 function Headline({ seen }: { seen: Overview }) {
-  const found = problems(seen)
+  const [first, ...others] = problems(seen)
   const owed = owedOf(seen.total)
   const { oldest_due_seconds: oldest, endpoints } = seen.total
   const age = oldest !== null && oldest >= 1 ? `; the oldest has been due for ${duration(oldest)}` : ''
   return (
     <div class="headline" role="status">
-      <h1 class={found.length > 0 ? 'trouble' : 'well'}>{found.join(', ') || 'All is well'}</h1>
-      <p>
+      <h1 class={first === undefined ? 'well' : 'trouble'}>{first ?? 'All is well'}</h1>
+      {others.length > 0 && (
+        <ul aria-label="And besides">
+          {others.map((problem) => (
+            <li>{problem}</li>
+          ))}
+        </ul>
+      )}
+      <p class="lead">
         {owed === 0
           ? 'Nothing is owed: every event there was is delivered or given up.'
           : `${count(owed, 'event')} ${owed === 1 ? 'is' : 'are'} owed to ${count(endpoints, 'endpoint')}${age}.`}

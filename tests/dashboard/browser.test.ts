@@ -273,7 +273,8 @@ describe('to a screen reader', () => {
     const page = await visit(t, full.url)
     const tree = await page.locator('main').ariaSnapshot()
     for (const line of [
-      /status:\n\s+- heading "1 endpoint does not answer, 2 agents are stuck, 1 endpoint is paused" \[level=1\]/,
+      /status:\n\s+- heading "1 endpoint does not answer" \[level=1\]/,
+      /list "And besides":\n\s+- listitem: 2 agents are stuck\n\s+- listitem: 1 endpoint is paused/,
       /img "Delivered and dead per minute in the last hour: \d[\d,]* delivered, \d+ dead/,
       /img "From change to delivery, by the minute: at \d\d:\d\d UTC half within .+, 99 percent within/,
       /heading "Endpoints in trouble \(3\)" \[level=2\]/,
