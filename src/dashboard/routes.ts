@@ -57,9 +57,9 @@ type Act = (c: PageContext) => Promise<Response>
 
 /** What forms do: a change through the API, then the page that shows what came of it. */
 function actions(services: PageServices): Record<string, Act> {
-  const change = async (c: PageContext, path: string, body: object = {}, then = path) => {
-    await apiOf(c, services).post(path + thing(c), body)
-    return c.redirect(then, 303)
+  const change = async (c: PageContext, path: string, body: object = {}) => {
+    await apiOf(c, services).post(path + lastPart(c), body)
+    return c.redirect(path, 303)
   }
   return {
     '/deliveries/:id/replay': (c) => change(c, deliveryPath(idOf(c))),
@@ -86,8 +86,8 @@ function actions(services: PageServices): Record<string, Act> {
   }
 }
 
-/** `/replay`: the last part of the form's own path, which is the API's too. */
-function thing(c: PageContext): string {
+/** `/replay`: the last part of the form's own path is the API's too. */
+function lastPart(c: PageContext): string {
   return c.req.path.slice(c.req.path.lastIndexOf('/'))
 }
 

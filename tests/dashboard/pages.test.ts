@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { after, describe, test } from 'node:test'
-import { createTestApi } from '../api/support.ts'
+import { createApp } from '../../src/api/app.ts'
+import { callerOf, createTestApi, noSender, testConfig } from '../api/support.ts'
+import { onCleanup } from '../support/cleanup.ts'
 import { clear, endpoint, open, owe, receiver } from '../support/endpoints.ts'
 import { eventOf, putEvent, putTicket } from '../support/events.ts'
-import { kyselyOver } from '../../src/database/connection.ts'
+import { connect, kyselyOver } from '../../src/database/connection.ts'
 import { checkHealth } from '../../src/observe/health.ts'
 
 const api = await createTestApi({ after })
@@ -250,6 +252,24 @@ test('nothing is changed by a form of another site, or of none', async () => {
     assert.equal(answer.status, 403, JSON.stringify(headers))
   }
   assert.equal((await eventOf(database, id)).state, 'dead')
+})
+
+test('without its database a page says so, and the log has it', async (t) => {
+  const gone = connect('postgres://nobody@127.0.0.1:1/nothing')
+  onCleanup(t, () => gone.destroy())
+  const logged: string[] = []
+  const note = (_: object, message: string) => void logged.push(message)
+  const health = () =>
+    Promise.resolve({ status: 'failing' as const, checks: { database: { status: 'failing' as const } } })
+  const options = { db: gone, config: testConfig, sender: noSender, version: '0', health }
+  const call = callerOf(createApp({ ...options, log: { warn: note, error: note } }))
+  for (const path of ['/', '/deliveries', `/deliveries/${randomUUID()}`, '/endpoints', '/agents']) {
+    const answer = await call('GET', path)
+    assert.equal(answer.status, 503, path)
+    assert.match(answer.headers.get('content-type')!, /^text\/html/)
+    assert.match(answer.text, /<h1>Service Unavailable<\/h1>/)
+  }
+  assert.ok(logged.length >= 5)
 })
 
 test('without tokens a page is shown under a loopback Host only', async () => {
