@@ -29,7 +29,7 @@ export async function deliveriesPage(c: PageContext, services: PageServices) {
     <>
       <h1>Deliveries</h1>
       <FilterForm filter={filter} />
-      {c.get('visitor').mayWrite && <BulkLinks filter={filter} />}
+      {c.get('visitor').mayWrite && items.length > 0 && <BulkLinks filter={filter} />}
       <Region name="deliveries">
         <DeliveryTable
           deliveries={items}
