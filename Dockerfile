@@ -7,7 +7,6 @@ RUN npm ci --omit=dev && npm cache clean --force
 COPY tsconfig.json ./
 COPY db ./db
 COPY src ./src
-COPY bin ./bin
 USER node
 # A HOST that other machines reach needs API_TOKENS; DATABASE_URL names the Postgres.
 ENV HOST=0.0.0.0 PORT=3000

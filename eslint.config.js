@@ -1,7 +1,15 @@
 import tseslint from 'typescript-eslint'
 
 export default tseslint.config(
-  { ignores: ['node_modules', '.data', 'eslint.config.js', 'bin', 'src/dashboard/browser'] },
+  {
+    ignores: [
+      'node_modules',
+      '.data',
+      'eslint.config.js',
+      'src/cli/webhook-outbox.js',
+      'src/dashboard/browser',
+    ],
+  },
   ...tseslint.configs.recommendedTypeChecked,
   {
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },

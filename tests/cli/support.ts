@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 
 const root = join(import.meta.dirname, '../..')
-const launcher = join(root, 'bin/webhook-outbox.js')
+const launcher = join(root, 'src/cli/webhook-outbox.js')
 
 export interface Ran {
   code: number | null

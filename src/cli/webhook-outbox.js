@@ -6,12 +6,12 @@ import { fileURLToPath } from 'node:url'
 
 const wanted = 24
 const [major] = process.versions.node.split('.')
-const local = fileURLToPath(new URL('../node_modules/node/bin/node', import.meta.url))
+const local = fileURLToPath(new URL('../../node_modules/node/bin/node', import.meta.url))
 
 if (Number(major) >= wanted) {
   const { register } = await import('tsx/esm/api')
   register()
-  const { run } = await import('../src/cli/run.ts')
+  const { run } = await import('./run.ts')
   await run(process.argv.slice(2))
 } else if (existsSync(local)) {
   const child = spawn(local, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: 'inherit' })
