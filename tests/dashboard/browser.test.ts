@@ -238,6 +238,7 @@ describe('by keyboard only', () => {
     await page.waitForURL('**/deliveries?state=dead')
     await tabTo(page, 'Replay all of these…')
     await page.keyboard.press('Enter')
+    await page.waitForURL('**/bulk/replay?*')
     await tabTo(page, 'Replay 3 events')
     await page.keyboard.press('Enter')
     await page.getByRole('heading', { name: 'Replay of 3 events' }).waitFor()
