@@ -41,7 +41,7 @@ export interface ClaimOptions {
   leaseMs: number
   /** Deliveries that this dispatcher may hold: each endpoint gets a share of them at most. */
   maxInFlight: number
-  /** How many of them it holds now, by endpoint; null where no share can be at its limit. */
+  /** How many of them it holds now, by endpoint; null for none. */
   held: Record<string, number> | null
   /** Deliveries in flight to one endpoint, over all dispatchers. */
   perEndpoint: number

@@ -46,7 +46,7 @@ export class Claimer {
   }
 
   /** @param spread what the dispatcher holds now */
-  async claim(limit: number, { held, endpoints, hanging, slow }: Spread): Promise<Claimed[]> {
+  async claim(limit: number, { held, hanging, slow }: Spread): Promise<Claimed[]> {
     const { db, leaseMs, maxInFlight, perEndpoint } = this.#options
     if (this.roundDone) {
       this.#nextDueAt = Number.POSITIVE_INFINITY
@@ -57,7 +57,7 @@ export class Claimer {
       leaseMs,
       maxInFlight,
       perEndpoint,
-      held: endpoints * perEndpoint > maxInFlight ? held : null,
+      held,
       // Slow endpoints together hold half of the slots at most, so that they cannot keep the others from theirs.
       slowBudget: Math.max(Math.ceil(maxInFlight / 2) - slow, 0),
       hanging,
