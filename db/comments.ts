@@ -30,11 +30,3 @@ export const eventColumns = {
   url: 'Where it is sent: the URL of the ticket where it has one, else of the project; of news of endpoints, OPERATOR_WEBHOOK_URL',
   payload: 'The body: the exact bytes that are sent',
 }
-
-/**
- * An endpoint is a URL without its query and fragment; its id is the MD5 of that, as a uuid. A hash
- * because a URL of 2,048 multibyte characters does not fit into a btree index.
- */
-export const endpointId = sql.raw(
-  `uuid not null generated always as (md5(split_part(split_part(url, '#', 1), '?', 1))::uuid) stored`,
-)

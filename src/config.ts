@@ -166,7 +166,8 @@ const variables = {
 export type VariableName = keyof typeof variables
 
 export const variableNames = Object.keys(variables) as readonly VariableName[]
-const leaseMargin = 2_000
+/** What a lease has beyond the deadline of an exchange, at least: for the way to the send, and for recording what came of it. */
+export const leaseMarginMs = 2_000
 
 type Environment = z.output<z.ZodObject<typeof variables>>
 
@@ -174,7 +175,7 @@ type Environment = z.output<z.ZodObject<typeof variables>>
 function crossCheck(env: Partial<Environment>): string[] {
   const problems: string[] = []
   if (env.LEASE !== undefined && env.DELIVERY_TIMEOUT !== undefined) {
-    const least = env.DELIVERY_TIMEOUT + leaseMargin
+    const least = env.DELIVERY_TIMEOUT + leaseMarginMs
     if (env.LEASE < least) problems.push(`LEASE must be at least DELIVERY_TIMEOUT + 2s, which is ${least}ms`)
   }
   if (env.HOST !== undefined && !isLoopbackHost(env.HOST) && env.API_TOKENS?.length === 0) {

@@ -1,5 +1,6 @@
 import { type Kysely, sql } from 'kysely'
-import { describe, endpointId, eventColumns } from '../comments.ts'
+import { describe, eventColumns } from '../comments.ts'
+import { endpointId } from '../endpoint.ts'
 
 /**
  * What is still owed. Settling moves a row to webhook_history, so that this table stays as small as

@@ -1,5 +1,6 @@
 import { type Kysely, sql } from 'kysely'
-import { describe, endpointId, eventColumns } from '../comments.ts'
+import { describe, eventColumns } from '../comments.ts'
+import { endpointId } from '../endpoint.ts'
 import { pinnedSearchPath } from '../search-path.ts'
 
 /**

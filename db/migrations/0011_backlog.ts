@@ -1,5 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 import { describe } from '../comments.ts'
+import { endpointUrl } from '../endpoint.ts'
 
 /**
  * What is owed, by endpoint, in milliseconds whatever is owed.
@@ -104,7 +105,7 @@ async function createView(db: Kysely<unknown>): Promise<void> {
     left join webhook_endpoints e on e.id = s.endpoint_id
     -- What was never claimed has no row of its own.
     left join lateral (
-      select split_part(split_part(o.url, '#', 1), '?', 1) as url from webhook_outbox o
+      select ${sql.raw(endpointUrl('o.url'))} as url from webhook_outbox o
       where o.state = 'pending' and o.endpoint_id = s.endpoint_id
       order by o.endpoint_id, o.next_attempt_at, o.id limit 1
     ) first on e.id is null`.execute(db)

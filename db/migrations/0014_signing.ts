@@ -3,7 +3,7 @@ import { describe } from '../comments.ts'
 
 /**
  * Secrets that deliveries are signed with (Standard Webhooks), of endpoints and of projects; there are none unless an operator
- * gives some. Two at most: while one is replaced both sign. The claim hands them on (see 0007_endpoints); those of a project have
+ * gives some. Two at most: while one is replaced both sign. The claim hands them on (see db/claim.ts); those of a project have
  * a table of their own, as projects belong to the host.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {

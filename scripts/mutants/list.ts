@@ -44,7 +44,7 @@ export const mutants: Mutant[] = [
   },
   {
     name: 'the claim does not lock the endpoints whose deliveries it counts',
-    file: 'db/migrations/0007_endpoints.ts',
+    file: 'db/claim.ts',
     search: `          order by e.id
           for update
         ),`,
@@ -54,7 +54,7 @@ export const mutants: Mutant[] = [
   },
   {
     name: 'the claim waits for locked rows (no SKIP LOCKED)',
-    file: 'db/migrations/0007_endpoints.ts',
+    file: 'db/claim.ts',
     search: `for update skip locked
           ) o
           limit max_rows`,
@@ -74,14 +74,14 @@ export const mutants: Mutant[] = [
   },
   {
     name: 'the attempt is not counted before the POST',
-    file: 'db/migrations/0007_endpoints.ts',
+    file: 'db/claim.ts',
     search: 'attempts = least(o.attempts, 2147483646) + 1',
     replace: 'attempts = o.attempts',
     test: [claim, 'a claim counts the attempt and leases the row'],
   },
   {
     name: 'counts that plain SQL made too large fail the claim of everybody',
-    file: 'db/migrations/0007_endpoints.ts',
+    file: 'db/claim.ts',
     search: 'attempts = least(o.attempts, 2147483646) + 1',
     replace: 'attempts = o.attempts + 1',
     test: [
@@ -112,7 +112,7 @@ export const mutants: Mutant[] = [
   },
   {
     name: 'the lease is a twentieth of what it should be',
-    file: 'db/migrations/0007_endpoints.ts',
+    file: 'db/claim.ts',
     search: `lease_until = now() + lease_ms * interval '1 ms'`,
     replace: `lease_until = now() + lease_ms * interval '0.05 ms'`,
     test: [processes, 'two dispatchers, one of them an hour ahead, take nothing from each other'],
@@ -281,7 +281,7 @@ export const mutants: Mutant[] = [
   },
   {
     name: 'one endpoint may have all slots of a dispatcher',
-    file: 'db/migrations/0007_endpoints.ts',
+    file: 'db/claim.ts',
     search: 'greatest(max_held / greatest(count(*) over (), held_endpoints), 4)',
     replace: 'greatest(max_held, greatest(count(*) over (), held_endpoints), 4)',
     test: [caps, 'where half of many endpoints begin to hang, all at once, the others go on'],

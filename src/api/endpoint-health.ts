@@ -1,3 +1,4 @@
+import { count } from '../words.ts'
 import { time } from './answer.ts'
 import type { Backlog, EndpointRow } from './endpoint-rows.ts'
 
@@ -59,8 +60,4 @@ function closed(row: EndpointRow, failures: string, events: number): Health {
     }
   }
   return { status: 'new', since: null, detail: `it has not answered yet; ${flows}` }
-}
-
-function count(n: number, noun: string): string {
-  return `${n} ${noun}${n === 1 ? '' : 's'}`
 }

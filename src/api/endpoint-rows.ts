@@ -1,4 +1,5 @@
 import { type Kysely, type RawBuilder, sql, type Transaction } from 'kysely'
+import { endpointIdOf, endpointUrl } from '../../db/endpoint.ts'
 import type { Database } from '../database/tables.ts'
 import type { Cursor } from './cursor.ts'
 import { where } from './delivery-filter.ts'
@@ -101,7 +102,7 @@ export async function listEndpoints(
     known as (
       select id, url, created_at from webhook_endpoints
       union all
-      select owed.id, split_part(split_part(o.url, '#', 1), '?', 1), o.created_at
+      select owed.id, ${sql.raw(endpointUrl('o.url'))}, o.created_at
       from owed cross join lateral (
         select p.url, p.created_at from webhook_outbox p where p.state = 'pending' and p.endpoint_id = owed.id
         order by p.endpoint_id, p.next_attempt_at, p.id limit 1
@@ -206,20 +207,11 @@ export async function ensureEndpoint(trx: Transaction<Database>, id: string): Pr
 /** Asked only for ids without a row: it looks through the host's URLs. */
 function urlOfId(id: string): RawBuilder<unknown> {
   const owed = (state: string) => sql`
-    (select ${withoutQuery(sql`url`)} from webhook_outbox where state = ${sql.lit(state)} and endpoint_id = ${id}::uuid limit 1)`
+    (select ${sql.raw(endpointUrl('url'))} from webhook_outbox where state = ${sql.lit(state)} and endpoint_id = ${id}::uuid limit 1)`
   const configured = (table: string) => sql`
-    (select ${withoutQuery(sql`webhook_url`)} from ${sql.table(table)}
-     where webhook_url <> '' and ${endpointOfUrl(sql`webhook_url`)} = ${id}::uuid limit 1)`
+    (select ${sql.raw(endpointUrl('webhook_url'))} from ${sql.table(table)}
+     where webhook_url <> '' and ${sql.raw(endpointIdOf('webhook_url'))} = ${id}::uuid limit 1)`
   return sql`coalesce(${owed('pending')}, ${owed('delivering')}, ${configured('tickets')}, ${configured('projects')})`
-}
-
-function withoutQuery(url: RawBuilder<unknown>): RawBuilder<unknown> {
-  return sql`split_part(split_part(${url}, '#', 1), '?', 1)`
-}
-
-/** The endpoint_id of a URL: see db/comments.ts. */
-export function endpointOfUrl(url: RawBuilder<unknown>): RawBuilder<unknown> {
-  return sql`md5(${withoutQuery(url)})::uuid`
 }
 
 /** What is owed to these endpoints, by their ids. */

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { type Kysely, sql, type Transaction } from 'kysely'
+import { endpointIdOf } from '../../db/endpoint.ts'
 import type { Database } from '../database/tables.ts'
 import type { Sender } from '../delivery/send.ts'
 import { judge } from '../delivery/verdict.ts'
 import type { WebhookTest } from '../events.ts'
-import { ensureEndpoint, endpointOfUrl } from './endpoint-rows.ts'
+import { ensureEndpoint } from './endpoint-rows.ts'
 import { noEndpoint } from './problem.ts'
 import { recordChange } from './record-change.ts'
 import { inTransaction } from './transaction.ts'
@@ -89,7 +90,7 @@ const recent = 10_000
 async function targetOf(trx: Transaction<Database>, id: string): Promise<Target> {
   const configured = (table: string, project: string) => sql`
     (select array[webhook_url::text, ${sql.ref(project)}::text] from ${sql.table(table)}
-     where webhook_url <> '' and ${endpointOfUrl(sql`webhook_url`)} = ${id}::uuid limit 1)`
+     where webhook_url <> '' and ${sql.raw(endpointIdOf('webhook_url'))} = ${id}::uuid limit 1)`
   const { rows } = await sql<Target>`
     select known.url_and_project[1] as url, (extract(epoch from e.timeout) * 1000)::float8 as timeout_ms, e.headers,
       coalesce(e.secrets,

@@ -41,8 +41,8 @@ export interface ClaimOptions {
   leaseMs: number
   /** Deliveries that this dispatcher may hold: each endpoint gets a share of them at most. */
   maxInFlight: number
-  /** How many of them it holds now, by endpoint; null for none. */
-  held: Record<string, number> | null
+  /** How many of them it holds now, by endpoint. */
+  held: Record<string, number>
   /** Deliveries in flight to one endpoint, over all dispatchers. */
   perEndpoint: number
   /** How many of them may go to slow endpoints. */
@@ -93,7 +93,7 @@ interface Row {
 
 /**
  * Takes up to `limit` due rows: from endpoint to endpoint as a ring, oldest due first at each, and as many as the
- * endpoint may have in flight (see 0007_endpoints). The attempt counts now, before the POST, so that a row that kills its
+ * endpoint may have in flight (see db/claim.ts). The attempt counts now, before the POST, so that a row that kills its
  * dispatcher ends as dead instead of killing every dispatcher for ever (see reclaim.ts).
  */
 export async function claim(db: pg.Pool | pg.PoolClient, options: ClaimOptions): Promise<Claim> {
@@ -105,7 +105,7 @@ export async function claim(db: pg.Pool | pg.PoolClient, options: ClaimOptions):
     maxInFlight,
     perEndpoint,
     slowBudget,
-    held && JSON.stringify(held),
+    JSON.stringify(held),
     hanging,
     hot,
     after,

@@ -1,3 +1,4 @@
+import { leaseMarginMs } from '../config.ts'
 import type { Exchange } from '../delivery/exchange.ts'
 import type { Sender } from '../delivery/send.ts'
 import { urlLabel } from '../delivery/url-label.ts'
@@ -6,9 +7,6 @@ import type { Log } from '../observe/log.ts'
 import type { Claimed } from './claim.ts'
 import { nextWaitMs } from './retry-schedule.ts'
 import type { Attempt, Settlement } from './settle.ts'
-
-/** What a lease has beyond the deadline of an exchange, at least. */
-const LEASE_MARGIN_MS = 2_000
 
 export interface DeliverOptions {
   sender: Sender
@@ -43,7 +41,7 @@ export async function deliver(claimed: Claimed, options: DeliverOptions): Promis
 /** An endpoint's own deadline must leave the lease its two seconds, whatever SQL has set. */
 function timeoutOf({ settings }: Claimed, { leaseMs, timeoutMs }: DeliverOptions): number {
   const own = settings?.timeout_ms ?? null
-  return own === null ? timeoutMs : Math.min(own, Math.max(timeoutMs, leaseMs - LEASE_MARGIN_MS))
+  return own === null ? timeoutMs : Math.min(own, Math.max(timeoutMs, leaseMs - leaseMarginMs))
 }
 
 function decide(claimed: Claimed, exchange: Exchange, options: DeliverOptions): Settlement {

@@ -51,15 +51,14 @@ export class InFlight {
       if (hangs) hanging.push(endpointId)
       slow += hangs ? at.held : at.slow
     }
-    return { held, endpoints: this.#endpoints.size, hanging, slow }
+    return { held, hanging, slow }
   }
 }
 
 /** How the slots of a dispatcher are spread now. */
 export interface Spread {
-  /** Deliveries by endpoint, and how many endpoints these are. */
+  /** Deliveries by endpoint. */
   held: Record<string, number>
-  endpoints: number
   /** Endpoints from which nothing is heard. */
   hanging: string[]
   /** Deliveries to those, and to the endpoints that were slow when they were claimed. */

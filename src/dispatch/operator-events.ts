@@ -1,3 +1,5 @@
+import { endpointIdOf } from '../../db/endpoint.ts'
+
 /**
  * News of endpoints for OPERATOR_WEBHOOK_URL: events of this service's own outbox, written by the statement that opens or
  * closes the breaker, and so once a turn however many dispatchers there are. They are delivered like any other.
@@ -35,7 +37,7 @@ export const operatorEvents = (url: string) => `
       from turned t
       where t.turn = 'closed'
     ) n
-    where ${url} is not null and n.entity_id <> md5(split_part(split_part(${url}, '#', 1), '?', 1))::uuid::text`
+    where ${url} is not null and n.entity_id <> ${endpointIdOf(url)}::text`
 
 /** An endpoint has no query; of what SQL has stored as its URL, what may be credentials is cut off. */
 const shownUrl = String.raw`case when t.url ~* '^https?://[^/\\@[:space:]]*(/|$)' then t.url

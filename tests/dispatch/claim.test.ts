@@ -5,7 +5,7 @@ import { claim as claimBatch, type Claimed } from '../../src/dispatch/claim.ts'
 import { reclaimExpired } from '../../src/dispatch/reclaim.ts'
 import { settle as settleBatch, type Settlement } from '../../src/dispatch/settle.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
-import { claimEverything } from '../support/endpoints.ts'
+import { claimEverything, rowsRead } from '../support/endpoints.ts'
 
 const options = { ...claimEverything, limit: 100 }
 const maxAttempts = 4
@@ -230,18 +230,11 @@ test('a claim reads what is due, with a million rows that wait for later', async
   await owe(10)
   await db.query('analyze webhook_outbox')
   const client = await db.pool.connect()
-  // What this session has read and not yet reported is counted along: only the difference is the claim's.
-  const read = async () => {
-    const { rows } = await client.query<{ read: string }>(
-      `select idx_tup_fetch + seq_tup_read as read from pg_stat_xact_user_tables where relname = 'webhook_outbox'`,
-    )
-    return Number(rows[0]?.read ?? 0)
-  }
   try {
     await client.query('begin')
-    const before = await read()
+    const before = await rowsRead(client)
     assert.equal((await claim(client, options)).length, 10)
-    const rows = (await read()) - before
+    const rows = (await rowsRead(client)) - before
     await client.query('commit')
     assert.ok(rows < 200, `read ${rows} rows`)
   } finally {

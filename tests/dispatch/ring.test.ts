@@ -13,6 +13,7 @@ import {
   open,
   owe,
   receiver,
+  rowsRead,
   settleAll,
 } from '../support/endpoints.ts'
 import { eventually } from '../support/eventually.ts'
@@ -144,18 +145,12 @@ test('an endpoint with 100,000 due and an open breaker costs a claim nothing', a
   await oweManyMore(20)
   await db.query('analyze webhook_outbox')
   const client = await db.pool.connect()
-  const read = async () => {
-    const { rows } = await client.query<{ read: string }>(
-      `select idx_tup_fetch + seq_tup_read as read from pg_stat_xact_user_tables where relname = 'webhook_outbox'`,
-    )
-    return Number(rows[0]?.read ?? 0)
-  }
   try {
     for (const expected of [40, 0]) {
       await client.query('begin')
-      const before = await read()
+      const before = await rowsRead(client)
       const { claimed } = await claim(client, claimEverything)
-      const rows = (await read()) - before
+      const rows = (await rowsRead(client)) - before
       await client.query('commit')
       assert.equal(claimed.length, expected)
       assert.ok(rows < 300, `read ${rows} rows`)

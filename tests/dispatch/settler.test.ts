@@ -6,37 +6,24 @@ import { Settler } from '../../src/dispatch/settler.ts'
 import type { Settlement } from '../../src/dispatch/settle.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { captureLog } from '../support/dispatcher.ts'
-import { claimDue } from '../support/endpoints.ts'
+import { claimDue, clear, delivered, endpoint, owe } from '../support/endpoints.ts'
 
+const url = 'http://127.0.0.1:9/'
 let db: TestDatabase
 
 before(async () => {
   db = await createTestDatabase()
 })
 after(() => db.drop())
-beforeEach(() => db.query('truncate webhook_outbox, webhook_history, webhook_attempts'))
+beforeEach(async () => {
+  await clear(db)
+  await endpoint(db, url)
+})
 
 async function claimed(count: number): Promise<Claimed[]> {
-  await db.query(
-    `insert into webhook_outbox (event_type, entity_type, entity_id, url, payload)
-     select 'task.completed', 'task', 't' || n, 'http://127.0.0.1:9/', '{}' from generate_series(1, ${count}) n`,
-  )
-  await db.query(
-    `insert into webhook_endpoints (id, url, slots) select distinct endpoint_id, url, 1000 from webhook_outbox
-     on conflict do nothing`,
-  )
+  await owe(db, url, count)
   return claimDue(db, { limit: count })
 }
-
-const delivered = (of: Claimed, response = 'ok'): Settlement => ({
-  claimed: of,
-  kind: 'delivered',
-  startedAt: new Date(),
-  durationMs: 1,
-  status: 200,
-  error: null,
-  response,
-})
 
 /** The pool, whose queries go through `before` first: where that throws, Postgres was not asked. */
 function through(before: (call: number) => void): { pool: pg.Pool; calls: () => number } {
@@ -78,7 +65,9 @@ test('a settlement whose data is refused keeps none of its batch back', async ()
   const settler = new Settler({ db: db.pool, log, perEndpoint: 16 })
   const first = settler.settle(delivered(rows[0]!))
   // Gathers behind the first; NUL is what no text of Postgres can hold.
-  const rest = rows.slice(1).map((row, i) => settler.settle(delivered(row, i === 1 ? 'a\0b' : 'ok')))
+  const rest = rows
+    .slice(1)
+    .map((row, i) => settler.settle({ ...delivered(row), response: i === 1 ? 'a\0b' : 'ok' } as Settlement))
   assert.deepEqual(await Promise.all([first, ...rest]), [true, true, false, true, true])
   assert.equal((await history()).length, 4)
   assert.ok(lines.some((line) => line.msg === 'a settlement was refused'))

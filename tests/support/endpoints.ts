@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type pg from 'pg'
 import { claim, type Claimed, type ClaimOptions, ringStart } from '../../src/dispatch/claim.ts'
 import type { DispatcherOptions } from '../../src/dispatch/dispatcher.ts'
 import { type Settled, settle, type Settlement } from '../../src/dispatch/settle.ts'
@@ -127,7 +128,7 @@ export const claimEverything: ClaimOptions = {
   maxInFlight: 1_000_000,
   perEndpoint: 1_000,
   slowBudget: 1_000,
-  held: null,
+  held: {},
   hanging: [],
   hot: [],
   visits: 256,
@@ -174,4 +175,15 @@ export function gauge(delayMs: number): {
     highest: () => Math.max(0, ...seen.map((one) => one.underWay)),
     seen,
   }
+}
+
+/**
+ * Rows of webhook_outbox that this session has read: counted in its transaction, and what it has read before and not yet
+ * reported is counted along, so that only a difference means anything.
+ */
+export async function rowsRead(client: pg.PoolClient): Promise<number> {
+  const { rows } = await client.query<{ read: string }>(
+    `select idx_tup_fetch + seq_tup_read as read from pg_stat_xact_user_tables where relname = 'webhook_outbox'`,
+  )
+  return Number(rows[0]?.read ?? 0)
 }

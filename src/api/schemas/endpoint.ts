@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { formatDuration, parseDuration } from '../../config.ts'
+import { formatDuration, leaseMarginMs, parseDuration } from '../../config.ts'
 import { isUuid } from './delivery.ts'
 import { paging } from './query.ts'
 import { requestHeaders } from './request-headers.ts'
@@ -36,9 +36,6 @@ export const endpointPause = z.strictObject({
 })
 
 const longest = 365 * 10 * 86_400_000
-/** What a lease must have beyond an exchange: for the way to the send, and for recording what came of it. */
-const leaseMargin = 2_000
-
 /** A duration as the environment has them (contract, section 6), in milliseconds. */
 function duration({ example, most = longest }: { example: string; most?: number }) {
   return z
@@ -73,7 +70,7 @@ export function endpointPatch({ leaseMs }: { leaseMs: number }) {
         .max(100, { error: 'must have at most 100 waits' })
         .nullable()
         .describe('The wait before each retry, [] for no retries; null: RETRY_SCHEDULE'),
-      timeout: duration({ example: '5s', most: Math.max(leaseMs - leaseMargin, 1) })
+      timeout: duration({ example: '5s', most: Math.max(leaseMs - leaseMarginMs, 1) })
         .nullable()
         .describe('The deadline of a whole exchange, at most LEASE - 2s; null: DELIVERY_TIMEOUT'),
       max_owed_age: duration({ example: '7d' })
