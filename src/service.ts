@@ -19,6 +19,8 @@ import { createRecoverer } from './dispatch/recover.ts'
 import { createInstallationGate } from './installation/gate.ts'
 import { checkHealth } from './observe/health.ts'
 import type { Log } from './observe/log.ts'
+import type { DispatchMetrics } from './observe/metrics/dispatch-metrics.ts'
+import { createMetrics } from './observe/metrics/metrics.ts'
 import { createNotifyQueueWatch } from './observe/notify-queue.ts'
 import { createBacklogCounter } from './operations/count-backlog.ts'
 import { createOperationRunner } from './operations/runner.ts'
@@ -65,6 +67,11 @@ export async function startService(config: ServiceConfig, log: Log): Promise<Ser
     maxSockets: config.maxInFlight,
     checkAddress: ({ ip }) => addresses.check(ip),
   })
+  const dispatches = config.role !== 'api'
+  const metrics = createMetrics({
+    ...{ db, version },
+    ...(dispatches ? { dispatcher: { maxInFlight: config.maxInFlight } } : {}),
+  })
   const app = createApp({
     db,
     sender,
@@ -72,6 +79,7 @@ export async function startService(config: ServiceConfig, log: Log): Promise<Ser
     log,
     version,
     health: () => checkHealth(db, config),
+    metrics: () => metrics.scrape(),
     refuseUrl: refuseAddresses(addresses),
   })
   const server = await listen(app.fetch, config).catch(async (error: unknown) => {
@@ -80,7 +88,9 @@ export async function startService(config: ServiceConfig, log: Log): Promise<Ser
     throw error
   })
 
-  const dispatch = config.role === 'api' ? undefined : startDispatch(config, log, db, sender)
+  const dispatch = dispatches
+    ? startDispatch({ config, log, db, sender, metrics: metrics.dispatch })
+    : undefined
   let stopping: Promise<void> | undefined
   const stop = async () => {
     const closed = closeServer(server)
@@ -93,12 +103,19 @@ export async function startService(config: ServiceConfig, log: Log): Promise<Ser
 }
 
 /** The dispatcher and its companions, as soon as the database is migrated. */
-function startDispatch(
-  config: ServiceConfig,
-  log: Log,
-  db: Kysely<Database>,
-  sender: Sender,
-): { stop(): Promise<void> } {
+function startDispatch({
+  config,
+  log,
+  db,
+  sender,
+  metrics,
+}: {
+  config: ServiceConfig
+  log: Log
+  db: Kysely<Database>
+  sender: Sender
+  metrics: DispatchMetrics | undefined
+}): { stop(): Promise<void> } {
   const connect = (applicationName: string, maxConnections: number) =>
     createPool(config.databaseUrl, {
       maxConnections,
@@ -116,6 +133,7 @@ function startDispatch(
       listenUrl: config.listenDatabaseUrl,
       sender,
       log,
+      metrics,
       retrySchedule: config.retrySchedule,
       maxInFlight: config.maxInFlight,
       maxInFlightPerEndpoint: config.maxInFlightPerEndpoint,

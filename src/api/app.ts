@@ -12,6 +12,7 @@ import { endpointRoutes } from './endpoints.ts'
 import { refuseOtherMethods, securityHeaders, wellFormedPath } from './guards.ts'
 import { healthRoutes } from './health.ts'
 import { installationRoutes } from './installation.ts'
+import { metricsRoutes } from './metrics.ts'
 import { onError } from './on-error.ts'
 import { routeDocs } from './openapi/route-docs.ts'
 import { documentRoutes } from './openapi/routes.ts'
@@ -24,7 +25,7 @@ import { ticketRoutes } from './tickets.ts'
 
 /**
  * The HTTP API (contract, section 5), for @hono/node-server or `app.request()`. Every error is an RFC 9457 problem;
- * a process whose ROLE is dispatcher serves its health only.
+ * a process whose ROLE is dispatcher serves its health and its metrics only.
  */
 export function createApp(options: AppOptions): Hono<Env> {
   const { config, log, health } = options
@@ -45,6 +46,7 @@ export function createApp(options: AppOptions): Hono<Env> {
   if (config.role !== 'dispatcher') app.route('/', dashboard(options, services))
 
   app.use(access(config.apiTokens))
+  if (options.metrics !== undefined) app.route('/', metricsRoutes(options.metrics))
   if (config.role !== 'dispatcher') {
     mountResources(app, services)
     app.route('/', documentRoutes(routeDocs, options.version))

@@ -20,6 +20,8 @@ export interface AppOptions {
   sender: Pick<Sender, 'send'>
   version: string
   health: () => Promise<HealthReport>
+  /** What /metrics answers; where it is absent there is none. */
+  metrics?: () => Promise<string>
   log?: ApiLog
   refuseUrl?: RefuseUrl
 }

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type { Sender } from '../delivery/send.ts'
 import type { Log } from '../observe/log.ts'
+import type { DispatchMetrics } from '../observe/metrics/dispatch-metrics.ts'
 import type { Claimed } from './claim.ts'
 import { Claimer } from './claimer.ts'
 import { deliver } from './deliver.ts'
@@ -29,6 +30,7 @@ export interface DispatcherOptions {
   listenUrl: string
   sender: Sender
   log: Log
+  metrics?: DispatchMetrics | undefined
   /** Milliseconds before each retry. */
   retrySchedule: readonly number[]
   /** Deliveries claimed and not settled yet, at most. */
@@ -77,6 +79,10 @@ export class Dispatcher {
   #running: Promise<void> | undefined
   #stopping = false
   #lastBusyAt = 0
+  /** `performance.now()` at the first notification since the last claim began. */
+  #notifiedAt: number | undefined
+  /** Only the poll ended the last wait, in which nothing could be captured without a notification. */
+  #polled = false
   #notifiedOthersAt = 0
 
   constructor(options: DispatcherOptions) {
@@ -94,6 +100,7 @@ export class Dispatcher {
       perEndpoint: options.maxInFlightPerEndpoint,
       operatorUrl: options.operatorUrl,
       onTurn: () => this.#waker.wake(),
+      metrics: options.metrics,
     })
     this.#sleepLock = new SleepLock({
       url: options.listenUrl,
@@ -107,15 +114,31 @@ export class Dispatcher {
       when: options.maySend,
       run: async () => {
         const { db, leaseMs, retrySchedule } = options
-        if ((await reclaimExpired(db, { leaseMs, maxAttempts: retrySchedule.length + 1 })) > 0)
-          this.#waker.wake()
+        const expired = await reclaimExpired(db, { leaseMs, maxAttempts: retrySchedule.length + 1 })
+        if (expired === 0) return
+        options.metrics?.leasesExpired(expired)
+        this.#waker.wake()
       },
     })
     this.#listener = new Listener({
       url: options.listenUrl,
       log: options.log,
-      onWake: () => this.#waker.wake(),
+      onWake: (notified) => {
+        if (notified) this.#notifiedAt ??= performance.now()
+        this.#waker.wake()
+      },
     })
+    options.metrics?.watch(this)
+  }
+
+  /** Its connection for notifications is up. */
+  get listening(): boolean {
+    return this.#listener.connected
+  }
+
+  /** Deliveries claimed and not settled yet. */
+  get inFlight(): number {
+    return this.#inFlight.size
   }
 
   start(): void {
@@ -183,26 +206,47 @@ export class Dispatcher {
   /** Waits for more work: a little while busy; until woken when no capture can go unnoticed. */
   async #rest(): Promise<void> {
     const start = performance.now()
-    if (start - this.#lastBusyAt < IDLE_AFTER_MS) return this.#waker.wait(BUSY_POLL_MS)
+    if (start - this.#lastBusyAt < IDLE_AFTER_MS) return void (await this.#waker.wait(BUSY_POLL_MS))
     if (!this.#claimer.roundDone) return
     const state = await this.#sleepLock.tryLock()
-    if (state === 'writers') return this.#waker.wait(SETTLING_POLL_MS)
+    if (state === 'writers') return void (await this.#waker.wait(SETTLING_POLL_MS))
     if (state === 'taken') return // one last look, now that every capture notifies
     // 'followed', 'crowded' or 'unreachable': the poll is the guarantee
     const now = performance.now()
     const untilPoll = this.#options.pollIntervalMs - (now - start)
     // What is due and was not claimed is locked by somebody, such as an operator's open transaction.
-    await this.#waker.wait(Math.min(untilPoll, Math.max(this.#claimer.nextDueAt - now, BUSY_POLL_MS)))
+    const untilDue = Math.max(this.#claimer.nextDueAt - now, BUSY_POLL_MS)
+    const limited = this.#claimer.limited
+    const waking = await this.#waker.wait(Math.min(untilPoll, untilDue))
+    // Where an endpoint was at its limit, others may have made the room that this poll finds.
+    this.#polled = waking === 'deadline' && untilPoll <= untilDue && !limited
   }
 
   async #claim(limit: number): Promise<Claimed[]> {
+    const start = performance.now()
     const claimed = await this.#claimer.claim(limit, this.#inFlight.spread())
     for (const delivery of claimed) this.#inFlight.add(delivery)
+    this.#measure(claimed, start)
     return claimed
   }
 
+  #measure(claimed: Claimed[], start: number): void {
+    const { metrics } = this.#options
+    const now = performance.now()
+    metrics?.claimed(claimed.length, now - start)
+    const notifiedAt = this.#notifiedAt
+    // One that came during the claim may be about what the next one finds.
+    if (notifiedAt !== undefined && notifiedAt <= start) {
+      this.#notifiedAt = undefined
+      if (claimed.length > 0) metrics?.noticed(now - notifiedAt)
+    }
+    // A retry, or what others handed back, is announced by nobody.
+    if (this.#polled && claimed.some(({ attempt, probe }) => attempt === 1 && !probe)) metrics?.foundByPoll()
+    this.#polled = false
+  }
+
   async #deliver(claimed: Claimed): Promise<void> {
-    const { sender, log, retrySchedule, leaseMs, deliveryTimeoutMs } = this.#options
+    const { sender, log, metrics, retrySchedule, leaseMs, deliveryTimeoutMs } = this.#options
     const settlement = await deliver(claimed, {
       sender,
       log,
@@ -221,6 +265,11 @@ export class Dispatcher {
         'the lease was lost before this outcome could be recorded; the event may be sent again',
       )
     }
+    metrics?.attempted(
+      claimed.eventType,
+      changed ? settlement.kind : 'lost',
+      settlement.kind === 'released' ? undefined : settlement.durationMs,
+    )
     this.#inFlight.delete(claimed)
     if (changed && settlement.kind === 'retry') this.#waker.wakeWithin(settlement.waitMs)
     // Room is news where the loop ran out of it, be it its own or an endpoint's, and `stop` waits for the last.

@@ -11,12 +11,12 @@ import type { Log } from '../observe/log.ts'
  * A connection whose other end is gone without a word (a half-open socket) looks healthy for ever. So every
  * `checkIntervalMs` this listener sends a notification that carries its own name, through the same connection, and
  * replaces the connection where it has not come back by the next check. `onWake` is also called after each (re)connect,
- * because what was sent meanwhile is lost.
+ * because what was sent meanwhile is lost; it is told whether there was a notification.
  */
 export interface ListenerOptions {
   url: string
   log: Log
-  onWake: () => void
+  onWake: (notified: boolean) => void
   /** Milliseconds between checks, and the longest that one may take; default 5,000. */
   checkIntervalMs?: number
   /** Milliseconds between tries to connect; default 500. */
@@ -41,6 +41,11 @@ export class Listener {
     if (this.#session !== undefined || this.#stopped) return
     this.#session = new Session(this.#options)
     this.#timer = setInterval(() => this.#check(), this.#options.checkIntervalMs ?? 5_000)
+  }
+
+  /** Its connection is up, as far as is known: where the other end is gone without a word, the next checks find out. */
+  get connected(): boolean {
+    return this.#session?.connected ?? false
   }
 
   async stop(): Promise<void> {
@@ -95,16 +100,20 @@ class Session {
       if (this.#closed) return void this.#end()
       this.#connected = true
       this.#echoed = true
-      onWake()
+      onWake(false)
     })
     subscriber.notifications.on(channel, (payload: string | undefined) => {
       if (payload === this.#name) this.#echoed = true
       // A capture's notification is empty; one that carries a name is some other listener's echo.
-      else if (payload === undefined) onWake()
+      else if (payload === undefined) onWake(true)
     })
     // Queued until the connection is up; where it fails, its reconnect subscribes again.
     this.#quietly(subscriber.listenTo(channel))
     this.#quietly(subscriber.connect())
+  }
+
+  get connected(): boolean {
+    return this.#connected && !this.#closed
   }
 
   /** Whether the last check came back; sends the next one. True while there is no connection to check. */

@@ -35,6 +35,8 @@ export interface Attempt {
 export interface Settled {
   /** Ids of the rows that changed: a settlement whose id is missing came too late. */
   changed: Set<string>
+  /** Milliseconds that each of those that were delivered had been owed for, by the clock of the database. */
+  owedMs: Map<string, number>
   /** Breakers that opened or closed, and endpoints that were paused. */
   turns: EndpointTurn[]
 }
@@ -84,16 +86,20 @@ export async function settle(
   }
   const { rows } = await db.query<Row>(settleSql, [...columns, perEndpoint, operatorUrl ?? null])
   const changed = new Set<string>()
+  const owedMs = new Map<string, number>()
   const turns: EndpointTurn[] = []
   for (const row of rows) {
-    if (row.id !== null) changed.add(row.id)
-    else turns.push({ endpointId: row.endpoint_id!, url: row.url!, turn: row.turn!, error: row.error })
+    if (row.id !== null) {
+      changed.add(row.id)
+      if (row.owed_ms !== null) owedMs.set(row.id, row.owed_ms)
+    } else turns.push({ endpointId: row.endpoint_id!, url: row.url!, turn: row.turn!, error: row.error })
   }
-  return { changed, turns }
+  return { changed, owedMs, turns }
 }
 
 interface Row {
   id: string | null
+  owed_ms: number | null
   endpoint_id: string | null
   url: string | null
   turn: EndpointTurn['turn'] | null
@@ -111,7 +117,7 @@ const settleSql = `
   settled as (
     delete from webhook_outbox o using settlement s
     where o.id = s.id and o.lease_token = s.token and s.kind in ('delivered', 'dead')
-    returning o.*, s.n
+    returning o.*, s.n, s.kind
   ),
   kept as (
     update webhook_outbox o
@@ -132,8 +138,11 @@ const settleSql = `
     from settled o join settlement s using (n)
   ),
   changed as (
-    select id, event_id, endpoint_id, attempts, n from settled
-    union all select id, event_id, endpoint_id, attempts, n from kept
+    -- As numbers: before PostgreSQL 17 nothing is subtracted from an infinite time, which SQL may have put there.
+    select id, event_id, endpoint_id, attempts, n, case kind when 'delivered' then
+      (date_part('epoch', clock_timestamp()) - date_part('epoch', coalesce(replayed_at, created_at))) * 1000 end as owed_ms
+    from settled
+    union all select id, event_id, endpoint_id, attempts, n, null from kept
   ),
   attempted as (
     insert into webhook_attempts (event_id, attempt, started_at, duration_ms, status, error, response)
@@ -236,6 +245,6 @@ const settleSql = `
   ),
   news as (${operatorEvents('$14::text')}
   )
-  select id, null::uuid as endpoint_id, null as url, null as turn, null as error from changed
+  select id, owed_ms, null::uuid as endpoint_id, null as url, null as turn, null as error from changed
   union all
-  select null, id, url, turn, new_error from turned`
+  select null, null, id, url, turn, new_error from turned`

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
 import type { Log } from '../observe/log.ts'
+import type { DispatchMetrics } from '../observe/metrics/dispatch-metrics.ts'
 import { urlLabel } from '../delivery/url-label.ts'
 import { type EndpointTurn, settle, type Settlement } from './settle.ts'
 
@@ -18,6 +19,7 @@ export class Settler {
   readonly #perEndpoint: number
   readonly #operatorUrl: string | undefined
   readonly #onTurn: () => void
+  readonly #metrics: DispatchMetrics | undefined
   #waiting: Pending[] = []
   #writing = false
   #abandoned = false
@@ -29,6 +31,7 @@ export class Settler {
     operatorUrl?: string | undefined
     /** Some breaker opened or closed: what is owed to its endpoint is due at another time. */
     onTurn?: () => void
+    metrics?: DispatchMetrics | undefined
     batchSize?: number
   }) {
     this.#db = options.db
@@ -36,13 +39,14 @@ export class Settler {
     this.#perEndpoint = options.perEndpoint
     this.#operatorUrl = options.operatorUrl
     this.#onTurn = options.onTurn ?? (() => undefined)
+    this.#metrics = options.metrics
     this.#batchSize = options.batchSize ?? 500
   }
 
   /** @returns whether the row changed; false where its lease was lost, or Postgres stayed away until `abandon`. */
   settle(settlement: Settlement): Promise<boolean> {
     return new Promise((resolve) => {
-      this.#waiting.push({ settlement, resolve })
+      this.#waiting.push({ settlement, resolve, since: performance.now() })
       void this.#write()
     })
   }
@@ -74,14 +78,26 @@ export class Settler {
     else this.#log.warn(line, turnWords[turn])
   }
 
+  /** The database says how long each was owed when its settlement began; by then the answer was there for a while. */
+  #measure(batch: Pending[], owedMs: Map<string, number>, start: number): void {
+    if (this.#metrics === undefined) return
+    this.#metrics.settled(batch.length, performance.now() - start)
+    for (const { settlement, since } of batch) {
+      const ms = owedMs.get(settlement.claimed.id)
+      if (ms !== undefined) this.#metrics.received(ms - (start - since))
+    }
+  }
+
   async #writeBatch(batch: Pending[]): Promise<void> {
     for (let failures = 0; ; failures++) {
       try {
         const settlements = batch.map(({ settlement }) => settlement)
-        const { changed, turns } = await settle(this.#db, settlements, {
+        const start = performance.now()
+        const { changed, owedMs, turns } = await settle(this.#db, settlements, {
           perEndpoint: this.#perEndpoint,
           operatorUrl: this.#operatorUrl,
         })
+        this.#measure(batch, owedMs, start)
         for (const turn of turns) this.#logTurn(turn)
         if (turns.length > 0) this.#onTurn()
         for (const { settlement, resolve } of batch) resolve(changed.has(settlement.claimed.id))
@@ -120,6 +136,8 @@ const turnWords = {
 interface Pending {
   settlement: Settlement
   resolve: (changed: boolean) => void
+  /** `performance.now()` when the exchange was over. */
+  since: number
 }
 
 /** SQLSTATE classes 21 to 23: the values are at fault, and trying the same again cannot help. */

@@ -1,5 +1,8 @@
 import { timerMs } from '../timer.ts'
 
+/** Why a wait ended: a wake, the time that was asked for, or its own deadline. */
+export type Waking = 'woken' | 'wanted' | 'deadline'
+
 /** Lets one loop wait for the first of: a wake, a time that was asked for, or its own deadline. */
 export class Waker {
   #woken = false
@@ -22,7 +25,7 @@ export class Waker {
     this.#resume?.()
   }
 
-  async wait(ms: number): Promise<void> {
+  async wait(ms: number): Promise<Waking> {
     const now = performance.now()
     // Where the timer is the shorter one, the loop looks once too often, and waits again.
     const longest = timerMs(Math.min(ms, this.#wantedAt - now))
@@ -36,7 +39,11 @@ export class Waker {
       })
       this.#resume = undefined
     }
+    const woken = this.#woken
     this.#woken = false
-    if (performance.now() >= this.#wantedAt) this.#wantedAt = Number.POSITIVE_INFINITY
+    const wanted = performance.now() >= this.#wantedAt
+    if (wanted) this.#wantedAt = Number.POSITIVE_INFINITY
+    if (woken) return 'woken'
+    return wanted ? 'wanted' : 'deadline'
   }
 }

@@ -329,6 +329,7 @@ export const requests: Record<string, MakeCall> = {
   },
   getLiveness: () => ({}),
   getReadiness: () => ({}),
+  getMetrics: () => ({}),
   getOpenApi: () => ({}),
   getDocs: () => ({}),
 }

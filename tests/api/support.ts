@@ -82,6 +82,7 @@ export async function createTestApi(
     sender,
     version: '0.0.0',
     health: () => Promise.resolve({ status: 'ok', checks: {} }),
+    metrics: () => Promise.resolve('# nothing is measured here\n'),
     log: { warn: note, error: note },
     ...options,
   })

@@ -4,6 +4,7 @@ import { deliveryDocs } from '../delivery-docs.ts'
 import { endpointDocs } from '../endpoint-docs.ts'
 import { healthDocs } from '../health.ts'
 import { installationDocs } from '../installation.ts'
+import { metricsDocs } from '../metrics.ts'
 import { operationDocs } from '../operation-docs.ts'
 import { projectDocs } from '../projects.ts'
 import { secretDocs } from '../secret-docs.ts'
@@ -25,5 +26,6 @@ export const routeDocs: readonly RouteDoc[] = [
   ...installationDocs,
   ...auditDocs,
   ...healthDocs,
+  ...metricsDocs,
   ...documentDocs,
 ]
