@@ -45,7 +45,11 @@ export class DatabaseMetrics {
       .setAccessMode('read only')
       .setIsolationLevel('read committed')
       .execute(async (trx) => {
-        await sql`select set_config('statement_timeout', ${String(deadlineMs)}, true)`.execute(trx)
+        // Planned for a backlog that has to be counted, which is mostly known: workers and compiled code would do nothing.
+        await sql`select set_config('statement_timeout', ${String(deadlineMs)}, true),
+          set_config('max_parallel_workers_per_gather', '0', true), set_config('jit', 'off', true)`.execute(
+          trx,
+        )
         return {
           server: await askServer(trx),
           backlog: await askBacklog(trx),
