@@ -14,9 +14,9 @@ import { complete, runningTasks } from '../support/tasks.ts'
 
 interface Measured {
   db: TestDatabase
-  value(name: string, labels?: Record<string, string>): Promise<number>
+  value: (name: string, labels?: Record<string, string>) => Promise<number>
   /** Resolves once it is so. */
-  becomes(name: string, expected: number, labels?: Record<string, string>): Promise<void>
+  becomes: (name: string, expected: number, labels?: Record<string, string>) => Promise<void>
 }
 
 async function measured(t: TestContext, options: Partial<DispatcherOptions> = {}): Promise<Measured> {
