@@ -44,7 +44,7 @@ export async function createClaim(db: Kysely<unknown>): Promise<void> {
       max_rows integer, lease_ms double precision, max_held integer, cap integer, slow_budget integer,
       held jsonb, hanging uuid[], hot uuid[], after uuid, visits integer)
     returns table (
-      id bigint, event_id uuid, event_type text, url text, payload json, attempts integer, attempts_before integer,
+      id bigint, event_id uuid, event_type text, url text, payload json, traceparent text, attempts integer, attempts_before integer,
       once boolean, lease_token uuid, endpoint_id uuid, settings jsonb, probe boolean, slow boolean, quota integer,
       next_after uuid, next_due_at timestamptz, crowded boolean)
     language plpgsql set search_path = ${path} set enable_seqscan = off set enable_bitmapscan = off
@@ -198,7 +198,7 @@ const claimBody = `
               lease_until = now() + lease_ms * interval '1 ms'
             from unnest(ids, probes, slows, quotas, settings_of) t (id, probe, slow, quota, settings)
             where o.id = t.id
-            returning o.id, o.event_id, o.event_type, o.url, o.payload, o.attempts, o.attempts_before, o.once,
+            returning o.id, o.event_id, o.event_type, o.url, o.payload, o.traceparent, o.attempts, o.attempts_before, o.once,
               o.endpoint_id, o.project_id, t.settings, t.probe, t.slow, t.quota
           ),
           counted as (
@@ -210,7 +210,7 @@ const claimBody = `
             from (select o.id, count(*)::integer as rows from unnest(owners) o (id) group by o.id) t
             where e.id = t.id
           )
-          select t.id, t.event_id, t.event_type, t.url, t.payload, t.attempts, t.attempts_before, t.once, token,
+          select t.id, t.event_id, t.event_type, t.url, t.payload, t.traceparent, t.attempts, t.attempts_before, t.once, token,
             t.endpoint_id,
             -- An endpoint's own secrets win over those of the project (see 0014_signing).
             case when p.secrets is null or jsonb_typeof(t.settings -> 'secrets') = 'array' then t.settings

@@ -30,3 +30,7 @@ export const eventColumns = {
   url: 'Where it is sent: the URL of the ticket where it has one, else of the project; of news of endpoints, OPERATOR_WEBHOOK_URL',
   payload: 'The body: the exact bytes that are sent',
 }
+
+/** Outbox and history have it alike, behind the columns that views show. */
+export const traceparent =
+  'Trace of the change, sent as the header of this name: webhook.traceparent of its writer; null where that set none'

@@ -22,9 +22,11 @@ CREATE FUNCTION public.webhook_capture_stuck_agent() RETURNS trigger
     AS $$
     begin
       insert into "public"."webhook_outbox"
-        (event_type, entity_type, entity_id, project_id, ticket_id, task_id, agent_id, url, payload)
+        (event_type, entity_type, entity_id, project_id, ticket_id, task_id, agent_id, url, payload, traceparent)
       select e.event_type, 'agent', e.entity_id, e.project_id, e.ticket_id, e.task_id, e.agent_id,
-        e.url, e.payload
+        e.url, e.payload, case when pg_catalog.current_setting('webhook.traceparent', true) operator(pg_catalog.~~) '00-________________________________-________________-__' collate pg_catalog."C"
+          then case when pg_catalog.translate(pg_catalog.current_setting('webhook.traceparent', true) collate pg_catalog."C", '0123456789abcdef', '') operator(pg_catalog.=) '---'
+          then pg_catalog.current_setting('webhook.traceparent', true) end end
       from "public"."webhook_stuck_event"(new) e;
       if found then
         if not pg_catalog.pg_try_advisory_xact_lock_shared(
@@ -50,9 +52,11 @@ CREATE FUNCTION public.webhook_capture_task() RETURNS trigger
     AS $$
     begin
       insert into "public"."webhook_outbox"
-        (event_type, entity_type, entity_id, project_id, ticket_id, task_id, agent_id, url, payload)
+        (event_type, entity_type, entity_id, project_id, ticket_id, task_id, agent_id, url, payload, traceparent)
       select e.event_type, 'task', e.entity_id, e.project_id, e.ticket_id, e.entity_id, e.agent_id,
-        e.url, e.payload
+        e.url, e.payload, case when pg_catalog.current_setting('webhook.traceparent', true) operator(pg_catalog.~~) '00-________________________________-________________-__' collate pg_catalog."C"
+          then case when pg_catalog.translate(pg_catalog.current_setting('webhook.traceparent', true) collate pg_catalog."C", '0123456789abcdef', '') operator(pg_catalog.=) '---'
+          then pg_catalog.current_setting('webhook.traceparent', true) end end
       from "public"."webhook_task_event"(new) e;
       if found then
         if not pg_catalog.pg_try_advisory_xact_lock_shared(
@@ -73,7 +77,7 @@ COMMENT ON FUNCTION public.webhook_capture_task() IS 'Writes the event of a task
 -- Name: webhook_claim(integer, double precision, integer, integer, integer, jsonb, uuid[], uuid[], uuid, integer); Type: FUNCTION; Schema: public; Owner: -
 --
 
-CREATE FUNCTION public.webhook_claim(max_rows integer, lease_ms double precision, max_held integer, cap integer, slow_budget integer, held jsonb, hanging uuid[], hot uuid[], after uuid, visits integer) RETURNS TABLE(id bigint, event_id uuid, event_type text, url text, payload json, attempts integer, attempts_before integer, once boolean, lease_token uuid, endpoint_id uuid, settings jsonb, probe boolean, slow boolean, quota integer, next_after uuid, next_due_at timestamp with time zone, crowded boolean)
+CREATE FUNCTION public.webhook_claim(max_rows integer, lease_ms double precision, max_held integer, cap integer, slow_budget integer, held jsonb, hanging uuid[], hot uuid[], after uuid, visits integer) RETURNS TABLE(id bigint, event_id uuid, event_type text, url text, payload json, traceparent text, attempts integer, attempts_before integer, once boolean, lease_token uuid, endpoint_id uuid, settings jsonb, probe boolean, slow boolean, quota integer, next_after uuid, next_due_at timestamp with time zone, crowded boolean)
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -214,7 +218,7 @@ CREATE FUNCTION public.webhook_claim(max_rows integer, lease_ms double precision
               lease_until = now() + lease_ms * interval '1 ms'
             from unnest(ids, probes, slows, quotas, settings_of) t (id, probe, slow, quota, settings)
             where o.id = t.id
-            returning o.id, o.event_id, o.event_type, o.url, o.payload, o.attempts, o.attempts_before, o.once,
+            returning o.id, o.event_id, o.event_type, o.url, o.payload, o.traceparent, o.attempts, o.attempts_before, o.once,
               o.endpoint_id, o.project_id, t.settings, t.probe, t.slow, t.quota
           ),
           counted as (
@@ -226,7 +230,7 @@ CREATE FUNCTION public.webhook_claim(max_rows integer, lease_ms double precision
             from (select o.id, count(*)::integer as rows from unnest(owners) o (id) group by o.id) t
             where e.id = t.id
           )
-          select t.id, t.event_id, t.event_type, t.url, t.payload, t.attempts, t.attempts_before, t.once, token,
+          select t.id, t.event_id, t.event_type, t.url, t.payload, t.traceparent, t.attempts, t.attempts_before, t.once, token,
             t.endpoint_id,
             -- An endpoint's own secrets win over those of the project (see 0014_signing).
             case when p.secrets is null or jsonb_typeof(t.settings -> 'secrets') = 'array' then t.settings
@@ -373,9 +377,9 @@ CREATE FUNCTION public.webhook_discard_events(events uuid[], reason text, owed_u
       ),
       history as (
         insert into webhook_history (event_id, event_type, entity_type, entity_id, project_id, ticket_id, task_id, agent_id,
-          url, payload, outcome, attempts, last_status, last_error, created_at)
+          url, payload, traceparent, outcome, attempts, last_status, last_error, created_at)
         select event_id, event_type, entity_type, entity_id, project_id, ticket_id, task_id, agent_id,
-          url, payload, 'discarded', attempts, last_status,
+          url, payload, traceparent, 'discarded', attempts, last_status,
           'discarded by an operator' || coalesce(': ' || nullif(reason, ''), ''), created_at
         from removed
         returning event_id
@@ -464,6 +468,7 @@ CREATE TABLE public.webhook_outbox (
     attempts_before integer DEFAULT 0 NOT NULL,
     once boolean DEFAULT false NOT NULL,
     replayed_at timestamp with time zone,
+    traceparent text,
     endpoint_id uuid GENERATED ALWAYS AS ((md5(split_part(split_part(url, '#'::text, 1), '?'::text, 1)))::uuid) STORED NOT NULL,
     CONSTRAINT webhook_outbox_state_check CHECK ((state = ANY (ARRAY['pending'::text, 'delivering'::text])))
 )
@@ -606,6 +611,12 @@ COMMENT ON COLUMN public.webhook_outbox.once IS 'Tried once and not retried: a d
 --
 
 COMMENT ON COLUMN public.webhook_outbox.replayed_at IS 'When an operator replayed it last: it is owed since then; null where nobody did';
+
+--
+-- Name: COLUMN webhook_outbox.traceparent; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_outbox.traceparent IS 'Trace of the change, sent as the header of this name: webhook.traceparent of its writer; null where that set none';
 
 --
 -- Name: COLUMN webhook_outbox.endpoint_id; Type: COMMENT; Schema: public; Owner: -
@@ -792,6 +803,7 @@ CREATE TABLE public.webhook_history (
     created_at timestamp with time zone NOT NULL,
     settled_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     recoverable boolean DEFAULT false NOT NULL,
+    traceparent text,
     endpoint_id uuid GENERATED ALWAYS AS ((md5(split_part(split_part(url, '#'::text, 1), '?'::text, 1)))::uuid) STORED NOT NULL,
     CONSTRAINT webhook_history_outcome_check CHECK ((outcome = ANY (ARRAY['delivered'::text, 'dead'::text, 'discarded'::text])))
 )
@@ -906,6 +918,12 @@ COMMENT ON COLUMN public.webhook_history.settled_at IS 'When it was delivered or
 COMMENT ON COLUMN public.webhook_history.recoverable IS 'Died of 5xx, timeouts or network errors: brought back when its endpoint answers again';
 
 --
+-- Name: COLUMN webhook_history.traceparent; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_history.traceparent IS 'Trace of the change, sent as the header of this name: webhook.traceparent of its writer; null where that set none';
+
+--
 -- Name: COLUMN webhook_history.endpoint_id; Type: COMMENT; Schema: public; Owner: -
 --
 
@@ -956,9 +974,10 @@ CREATE FUNCTION public.webhook_move_projects(changed public.projects) RETURNS vo
              o.attempts_before,
              o.once,
              o.replayed_at,
+             o.traceparent,
              o.endpoint_id
          )
-  INSERT INTO public.webhook_history (event_id, event_type, entity_type, entity_id, project_id, ticket_id, task_id, agent_id, url, payload, outcome, attempts, last_status, last_error, created_at)  SELECT removed.event_id,
+  INSERT INTO public.webhook_history (event_id, event_type, entity_type, entity_id, project_id, ticket_id, task_id, agent_id, url, payload, traceparent, outcome, attempts, last_status, last_error, created_at)  SELECT removed.event_id,
              removed.event_type,
              removed.entity_type,
              removed.entity_id,
@@ -968,6 +987,7 @@ CREATE FUNCTION public.webhook_move_projects(changed public.projects) RETURNS vo
              removed.agent_id,
              removed.url,
              removed.payload,
+             removed.traceparent,
              'discarded',
              removed.attempts,
              removed.last_status,
@@ -1027,9 +1047,10 @@ CREATE FUNCTION public.webhook_move_tickets(changed public.tickets) RETURNS void
              o.attempts_before,
              o.once,
              o.replayed_at,
+             o.traceparent,
              o.endpoint_id
          )
-  INSERT INTO public.webhook_history (event_id, event_type, entity_type, entity_id, project_id, ticket_id, task_id, agent_id, url, payload, outcome, attempts, last_status, last_error, created_at)  SELECT removed.event_id,
+  INSERT INTO public.webhook_history (event_id, event_type, entity_type, entity_id, project_id, ticket_id, task_id, agent_id, url, payload, traceparent, outcome, attempts, last_status, last_error, created_at)  SELECT removed.event_id,
              removed.event_type,
              removed.entity_type,
              removed.entity_id,
@@ -1039,6 +1060,7 @@ CREATE FUNCTION public.webhook_move_tickets(changed public.tickets) RETURNS void
              removed.agent_id,
              removed.url,
              removed.payload,
+             removed.traceparent,
              'discarded',
              removed.attempts,
              removed.last_status,
@@ -1153,9 +1175,9 @@ CREATE FUNCTION public.webhook_replay_events(events uuid[], settled_until timest
       ),
       owed as (
         insert into webhook_outbox (event_id, event_type, entity_type, entity_id, project_id, ticket_id, task_id, agent_id,
-          url, payload, attempts, attempts_before, next_attempt_at, last_status, last_error, created_at, replayed_at)
+          url, payload, traceparent, attempts, attempts_before, next_attempt_at, last_status, last_error, created_at, replayed_at)
         select event_id, event_type, entity_type, entity_id, project_id, ticket_id, task_id, agent_id,
-          url_now, payload, attempts, attempts, now(), last_status, last_error, created_at, now()
+          url_now, payload, traceparent, attempts, attempts, now(), last_status, last_error, created_at, now()
         from taken order by created_at, event_id
         returning event_id, endpoint_id
       ),
@@ -2474,6 +2496,7 @@ CREATE TABLE public.webhook_history_dead (
     created_at timestamp with time zone NOT NULL,
     settled_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     recoverable boolean DEFAULT false NOT NULL,
+    traceparent text,
     endpoint_id uuid GENERATED ALWAYS AS ((md5(split_part(split_part(url, '#'::text, 1), '?'::text, 1)))::uuid) STORED NOT NULL,
     CONSTRAINT webhook_history_outcome_check CHECK ((outcome = ANY (ARRAY['delivered'::text, 'dead'::text, 'discarded'::text])))
 )
@@ -2507,6 +2530,7 @@ CREATE TABLE public.webhook_history_dead_default (
     created_at timestamp with time zone NOT NULL,
     settled_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     recoverable boolean DEFAULT false NOT NULL,
+    traceparent text,
     endpoint_id uuid GENERATED ALWAYS AS ((md5(split_part(split_part(url, '#'::text, 1), '?'::text, 1)))::uuid) STORED NOT NULL,
     CONSTRAINT webhook_history_outcome_check CHECK ((outcome = ANY (ARRAY['delivered'::text, 'dead'::text, 'discarded'::text])))
 );
@@ -2539,6 +2563,7 @@ CREATE TABLE public.webhook_history_delivered (
     created_at timestamp with time zone NOT NULL,
     settled_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     recoverable boolean DEFAULT false NOT NULL,
+    traceparent text,
     endpoint_id uuid GENERATED ALWAYS AS ((md5(split_part(split_part(url, '#'::text, 1), '?'::text, 1)))::uuid) STORED NOT NULL,
     CONSTRAINT webhook_history_outcome_check CHECK ((outcome = ANY (ARRAY['delivered'::text, 'dead'::text, 'discarded'::text])))
 )
@@ -2572,6 +2597,7 @@ CREATE TABLE public.webhook_history_delivered_default (
     created_at timestamp with time zone NOT NULL,
     settled_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     recoverable boolean DEFAULT false NOT NULL,
+    traceparent text,
     endpoint_id uuid GENERATED ALWAYS AS ((md5(split_part(split_part(url, '#'::text, 1), '?'::text, 1)))::uuid) STORED NOT NULL,
     CONSTRAINT webhook_history_outcome_check CHECK ((outcome = ANY (ARRAY['delivered'::text, 'dead'::text, 'discarded'::text])))
 );

@@ -1,5 +1,5 @@
 import { type Kysely, sql } from 'kysely'
-import { describe, eventColumns } from '../comments.ts'
+import { describe, eventColumns, traceparent } from '../comments.ts'
 import { endpointId } from '../endpoint.ts'
 
 /**
@@ -32,6 +32,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       attempts_before integer not null default 0,
       once boolean not null default false,
       replayed_at timestamptz,
+      traceparent text,
       endpoint_id ${endpointId}
     ) with (
       -- Each row dies within seconds of its birth: a share of the table's size says nothing here.
@@ -70,6 +71,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
         'Attempts that the retry schedule does not count: those before a replay, or handed back at a shutdown',
       once: 'Tried once and not retried: a dead event that was brought back to see whether its endpoint has recovered',
       replayed_at: 'When an operator replayed it last: it is owed since then; null where nobody did',
+      traceparent,
       endpoint_id: 'Endpoint: the URL without query and fragment, hashed',
     },
   )

@@ -1,5 +1,5 @@
 import { type Kysely, sql } from 'kysely'
-import { describe, eventColumns } from '../comments.ts'
+import { describe, eventColumns, traceparent } from '../comments.ts'
 import { endpointId } from '../endpoint.ts'
 import { pinnedSearchPath } from '../search-path.ts'
 
@@ -38,6 +38,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       created_at timestamptz not null,
       settled_at timestamptz not null default clock_timestamp(),
       recoverable boolean not null default false,
+      traceparent text,
       endpoint_id ${endpointId}
     ) partition by list (outcome)`.execute(db)
   await sql`
@@ -213,6 +214,7 @@ async function describeTables(db: Kysely<unknown>): Promise<void> {
       created_at: 'When the change was made, by the clock of the database',
       settled_at: 'When it was delivered or given up',
       recoverable: 'Died of 5xx, timeouts or network errors: brought back when its endpoint answers again',
+      traceparent,
       endpoint_id: 'Endpoint: the URL without query and fragment, hashed',
     },
   )

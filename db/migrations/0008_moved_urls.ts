@@ -76,9 +76,9 @@ async function createMove(
         returning o.*
       )
       insert into webhook_history (event_id, event_type, entity_type, entity_id, project_id, ticket_id, task_id, agent_id,
-        url, payload, outcome, attempts, last_status, last_error, created_at)
+        url, payload, traceparent, outcome, attempts, last_status, last_error, created_at)
       select event_id, event_type, entity_type, entity_id, project_id, ticket_id, task_id, agent_id,
-        url, payload, 'discarded', attempts, last_status, 'url_removed', created_at
+        url, payload, traceparent, 'discarded', attempts, last_status, 'url_removed', created_at
       from removed;
     end`.execute(db)
   await sql`

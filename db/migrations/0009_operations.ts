@@ -86,9 +86,9 @@ async function createReplay(db: Kysely<unknown>): Promise<void> {
       ),
       owed as (
         insert into webhook_outbox (event_id, event_type, entity_type, entity_id, project_id, ticket_id, task_id, agent_id,
-          url, payload, attempts, attempts_before, next_attempt_at, last_status, last_error, created_at, replayed_at)
+          url, payload, traceparent, attempts, attempts_before, next_attempt_at, last_status, last_error, created_at, replayed_at)
         select event_id, event_type, entity_type, entity_id, project_id, ticket_id, task_id, agent_id,
-          url_now, payload, attempts, attempts, now(), last_status, last_error, created_at, now()
+          url_now, payload, traceparent, attempts, attempts, now(), last_status, last_error, created_at, now()
         from taken order by created_at, event_id
         returning event_id, endpoint_id
       ),
@@ -172,9 +172,9 @@ async function createDiscard(db: Kysely<unknown>): Promise<void> {
       ),
       history as (
         insert into webhook_history (event_id, event_type, entity_type, entity_id, project_id, ticket_id, task_id, agent_id,
-          url, payload, outcome, attempts, last_status, last_error, created_at)
+          url, payload, traceparent, outcome, attempts, last_status, last_error, created_at)
         select event_id, event_type, entity_type, entity_id, project_id, ticket_id, task_id, agent_id,
-          url, payload, 'discarded', attempts, last_status,
+          url, payload, traceparent, 'discarded', attempts, last_status,
           'discarded by an operator' || coalesce(': ' || nullif(reason, ''), ''), created_at
         from removed
         returning event_id

@@ -78,6 +78,7 @@ interface LastAttempt {
 }
 
 export interface WebhookOutbox extends EventColumns, LastAttempt {
+  traceparent: string | null
   /** A bigint, as text. */
   id: GeneratedAlways<string>
   state: Generated<'pending' | 'delivering'>
@@ -90,6 +91,7 @@ export interface WebhookOutbox extends EventColumns, LastAttempt {
 }
 
 export interface WebhookHistory extends EventColumns, LastAttempt {
+  traceparent: string | null
   outcome: 'delivered' | 'dead' | 'discarded'
   settled_at: Time
   endpoint_id: GeneratedAlways<string>

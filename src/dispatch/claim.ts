@@ -10,6 +10,8 @@ export interface Claimed {
   url: string
   /** JSON text: the exact bytes to send. */
   payload: string
+  /** Of the change; null where its writer set none. */
+  traceparent: string | null
   /** Number of this attempt, from 1: counted already, before the POST. */
   attempt: number
   /** Attempts before this one that the retry schedule does not count. */
@@ -78,6 +80,7 @@ interface Row {
   endpoint_id: string
   url: string
   payload: string
+  traceparent: string | null
   attempts: number
   attempts_before: number
   once: boolean
@@ -125,7 +128,8 @@ export async function claim(db: pg.Pool | pg.PoolClient, options: ClaimOptions):
 }
 
 const claimSql = `
-  select id, event_id, event_type, endpoint_id, url, payload, attempts, attempts_before, once, probe, slow, settings, quota, lease_token,
+  select id, event_id, event_type, endpoint_id, url, payload, traceparent, attempts, attempts_before, once, probe, slow, settings, quota,
+    lease_token,
     next_after, crowded,
     -- Epochs are subtracted, because before PostgreSQL 17 there is no interval to an infinite time.
     ((extract(epoch from next_due_at) - extract(epoch from clock_timestamp())) * 1000)::float8 as next_due_in_ms
@@ -139,6 +143,7 @@ function toClaimed(row: Row, claimedAt: number): Claimed {
     endpointId: row.endpoint_id,
     url: row.url,
     payload: row.payload,
+    traceparent: row.traceparent,
     attempt: row.attempts,
     attemptsBefore: row.attempts_before,
     once: row.once,

@@ -134,7 +134,7 @@ const settleSql = `
   history as (
     insert into webhook_history (${eventColumns}, outcome, attempts, last_status, last_error, created_at, recoverable)
     select o.event_id, o.event_type, o.entity_type, o.entity_id, o.project_id, o.ticket_id, o.task_id, o.agent_id,
-      o.url, o.payload, s.kind, o.attempts, s.status, coalesce(s.error, o.last_error), o.created_at, s.recoverable
+      o.url, o.payload, o.traceparent, s.kind, o.attempts, s.status, coalesce(s.error, o.last_error), o.created_at, s.recoverable
     from settled o join settlement s using (n)
   ),
   changed as (
