@@ -66,9 +66,8 @@ export const mutants: Mutant[] = [
   {
     name: 'settled before the POST',
     file: 'src/dispatch/deliver.ts',
-    search:
-      'const exchange = await sender.send({ url, eventId, attempt, payload, timeoutMs, headers, secrets }, signal)',
-    replace: `void sender.send({ url, eventId, attempt, payload, timeoutMs, headers, secrets }, signal)
+    search: 'const exchange = await sender.send(delivery, signal)',
+    replace: `void sender.send(delivery, signal)
   const exchange: Exchange = { kind: 'answered', status: 200, response: '', retryAfter: null, location: null, startedAt: new Date(), durationMs: 0 }`,
     test: [processes, 'kill -9 mid-POST: its work is redelivered within LEASE + 2 s'],
   },

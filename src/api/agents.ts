@@ -2,6 +2,7 @@ import { type Kysely, sql, type Transaction } from 'kysely'
 import type { Database } from '../database/tables.ts'
 import { answer, time } from './answer.ts'
 import type { Services } from './context.ts'
+import { continueTrace, traceHeader } from './continue-trace.ts'
 import { lockKey } from './host-rows.ts'
 import { jsonBody, noBody } from './json-body.ts'
 import { notFound, Problem } from './problem.ts'
@@ -57,9 +58,10 @@ export function agentRoutes(services: Services) {
     })
     .post('/:id/stuck', jsonBody(), valid('json', schemas.stuck), async (c) => {
       const { reason } = c.req.valid('json')
-      const episode = await inTransaction(db, ['reason'], (trx) =>
-        openEpisode(trx, c.req.param('id'), reason),
-      )
+      const episode = await inTransaction(db, ['reason'], async (trx) => {
+        await continueTrace(trx, c.req.header('traceparent'))
+        return openEpisode(trx, c.req.param('id'), reason)
+      })
       return answer(c, 201, {
         agent_id: episode.agent_id,
         reason: episode.reason,
@@ -125,6 +127,7 @@ export const agentDocs: RouteDoc[] = [
     tag: 'agents',
     summary: 'Report that an agent is stuck',
     description: 'Sends agent.stuck for each task that the agent holds (status assigned or running).',
+    headers: traceHeader,
     body: { schema: schemas.stuck },
     answer: { status: 201, description: 'The episode that this opens', schema: stuckEpisode },
     problems: { 409: 'The agent is taken to be stuck already' },

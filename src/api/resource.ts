@@ -4,6 +4,7 @@ import type { z } from 'zod'
 import type { Database } from '../database/tables.ts'
 import { answer } from './answer.ts'
 import type { Env, Services } from './context.ts'
+import { continueTrace } from './continue-trace.ts'
 import { toPage } from './cursor.ts'
 import { isDuplicateId } from './database-problem.ts'
 import { findRow, insertRow, listRows, lockKey, type Selection, updateRow, type Values } from './host-rows.ts'
@@ -33,6 +34,8 @@ export interface Resource<Row extends { id: string }> extends Selection<Row> {
   toInsert?: (body: Values) => Values
   toUpdate?: (body: Values) => Values
   bodyLimit?: number
+  /** A patch may be captured as an event, which goes on in the trace of the request. */
+  traced?: true
 }
 
 /** POST and GET of all, GET and PATCH of one. */
@@ -74,6 +77,7 @@ export function resourceRoutes<Row extends { id: string }>(
     const body: Values = c.req.valid('json')
     const values = resource.toUpdate?.(body) ?? body
     const row = await inTransaction(db, Object.keys(patch.shape), async (trx) => {
+      if (resource.traced === true) await continueTrace(trx, c.req.header('traceparent'))
       const changed = await change(trx, resource, id, values)
       if (changed !== undefined) await recordUrl(trx, actorOf(c), `${table}/${changed.id}`, values)
       return changed

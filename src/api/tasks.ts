@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import { count, time } from './answer.ts'
 import type { Services } from './context.ts'
 import type { Values } from './host-rows.ts'
+import { traceHeader } from './continue-trace.ts'
 import { taskBodyLimit } from './json-body.ts'
 import { rawJson } from './json-text.ts'
 import { resourceDocs } from './openapi/resource-docs.ts'
@@ -37,6 +38,7 @@ export function taskRoutes(services: Services) {
       assigned_agent_id: { table: 'agents', noun: 'agent' },
     },
     bodyLimit: taskBodyLimit,
+    traced: true,
     show,
     toInsert: (body) => withTimes(body, () => sql`clock_timestamp()`),
     toUpdate: (body) =>
@@ -80,6 +82,7 @@ export const taskDocs = resourceDocs({
   noun: 'task',
   schemas: taskSchemas(),
   item: task,
+  patchHeaders: traceHeader,
   patchDescription:
     'A status that changes to completed or failed is sent as an event. started_at is set on running and completed_at on completed or failed, where they are null. result is replaced whole.',
 })

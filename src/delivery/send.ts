@@ -8,6 +8,7 @@ import { parseTarget } from './parse-target.ts'
 import type { Answer } from './read-answer.ts'
 import { signatureOf } from './signature.ts'
 import { storableText } from './storable-text.ts'
+import { startExchangeSpan } from './trace.ts'
 import { createTransport, type TransportOptions } from './transport.ts'
 
 /**
@@ -17,6 +18,7 @@ import { createTransport, type TransportOptions } from './transport.ts'
  * - `timeoutMs`: instead of the sender's
  * - `headers`: the endpoint's own, beside those that each delivery has (see own-headers.ts)
  * - `secrets`: what this attempt is signed with; absent: it is not
+ * - `traceparent`: of the change, as it is stored: dropped where it is of another form (see trace.ts)
  */
 export interface Delivery {
   url: string
@@ -26,6 +28,7 @@ export interface Delivery {
   timeoutMs?: number | undefined
   headers?: Record<string, string> | undefined
   secrets?: readonly string[] | undefined
+  traceparent?: string | undefined
 }
 
 /**
@@ -54,7 +57,12 @@ export function createSender({ timeoutMs: defaultTimeoutMs, version, ...options 
   const transport = createTransport(options)
   const underWay = new Set<AbortController>()
 
-  async function exchange(target: URL, delivery: Delivery, startedAt: Date, cut: AbortController) {
+  async function exchange(
+    target: URL,
+    delivery: Delivery,
+    startedAt: Date,
+    cut: AbortController,
+  ): Promise<Exchange> {
     const headers = headersOf(delivery, startedAt, version)
     if (headers === null) return failed(notSignable, startedAt, 0)
     const timeoutMs = timerMs(delivery.timeoutMs ?? defaultTimeoutMs)
@@ -90,7 +98,10 @@ export function createSender({ timeoutMs: defaultTimeoutMs, version, ...options 
       if (signal?.aborted) abort()
       underWay.add(cut)
       try {
-        return await exchange(target, delivery, startedAt, cut)
+        const span = startExchangeSpan(target, delivery, version)
+        const came = await exchange(target, { ...delivery, traceparent: span.traceparent }, startedAt, cut)
+        span.end(came)
+        return came
       } finally {
         underWay.delete(cut)
         signal?.removeEventListener('abort', abort)
@@ -105,10 +116,11 @@ export function createSender({ timeoutMs: defaultTimeoutMs, version, ...options 
 
 /** Null where a secret is none: SQL may have stored it. */
 function headersOf(delivery: Delivery, startedAt: Date, version: string): Record<string, string> | null {
+  const { headers, traceparent } = delivery
   const signature = signatureHeader(delivery, startedAt)
   if (signature === null) return null
   return {
-    ...delivery.headers,
+    ...(traceparent === undefined ? headers : withTrace(headers, traceparent)),
     'content-type': 'application/json',
     'user-agent': `webhook-outbox/${version}`,
     'webhook-id': delivery.eventId,
@@ -116,6 +128,12 @@ function headersOf(delivery: Delivery, startedAt: Date, version: string): Record
     'webhook-attempt': String(delivery.attempt),
     ...signature,
   }
+}
+
+/** An endpoint may have one of its own, for want of a better: under whatever case, there is to be one only. */
+function withTrace(headers: Record<string, string> = {}, traceparent: string): Record<string, string> {
+  const others = Object.entries(headers).filter(([name]) => name.toLowerCase() !== 'traceparent')
+  return { ...Object.fromEntries(others), traceparent }
 }
 
 function signatureHeader({ secrets, eventId, payload }: Delivery, at: Date): Record<string, string> | null {

@@ -32,7 +32,9 @@ export async function deliver(claimed: Claimed, options: DeliverOptions): Promis
   if (options.stopping || performance.now() > sendBefore) return { claimed, kind: 'released' }
   const { url, eventId, attempt, payload } = claimed
   const [headers, secrets] = [claimed.settings?.headers ?? undefined, claimed.settings?.secrets ?? undefined]
-  const exchange = await sender.send({ url, eventId, attempt, payload, timeoutMs, headers, secrets }, signal)
+  const traceparent = claimed.traceparent ?? undefined
+  const delivery = { url, eventId, attempt, payload, timeoutMs, headers, secrets, traceparent }
+  const exchange = await sender.send(delivery, signal)
   const settlement = decide(claimed, exchange, options)
   logAttempt(log, settlement)
   return settlement

@@ -12,19 +12,22 @@ const api = await createTestApi({ after })
 const document = JSON.parse((await api.call('GET', '/openapi.json')).text) as OpenApiDocument
 const checker = new DocumentChecker(document)
 
+/** A writer's trace, which events of the API's requests are sent on with. */
+const headers = { traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01' }
+
 /** What makes each event; its receiver is at `url`. */
 const causes: Record<string, (url: string) => Promise<unknown>> = {
   'task.completed': async (url) => complete(api.database, await runningTasks(api.database, url)),
   'task.failed': async (url) => {
     const [id] = await runningTasks(api.database, url)
     const body = { status: 'failed', error_message: 'out of memory' }
-    return api.call('PATCH', `/api/v1/tasks/${encodeURIComponent(id!)}`, body)
+    return api.call('PATCH', `/api/v1/tasks/${encodeURIComponent(id!)}`, body, { headers })
   },
   'agent.stuck': async (url) => {
     const [id] = await runningTasks(api.database, url)
     const agent = await api.call('POST', '/api/v1/agents', {})
     await api.call('PATCH', `/api/v1/tasks/${encodeURIComponent(id!)}`, { assigned_agent_id: agent.body.id })
-    return api.call('POST', `/api/v1/agents/${agent.body.id}/stuck`, { reason: 'loops' })
+    return api.call('POST', `/api/v1/agents/${agent.body.id}/stuck`, { reason: 'loops' }, { headers })
   },
   // Its receiver answers this one with 410.
   'endpoint.failing': (url) => owe(api.database, url),
@@ -67,6 +70,8 @@ function checkRequest(type: string, request: ReceivedRequest): void {
     if (required || name in request.headers) checker.value(schema, request.headers[name], `${type} ${name}`)
   }
   assert.ok('webhook-signature' in request.headers, 'what is optional came as well')
+  const traced = ['task.failed', 'agent.stuck'].includes(type)
+  assert.equal(request.headers['traceparent'], traced ? headers.traceparent : undefined)
   const named = parameters.map(({ name }) => name)
   const ofHttp = ['host', 'connection', 'content-length', 'content-type', 'accept', 'accept-encoding']
   const others = Object.keys(request.headers).filter(

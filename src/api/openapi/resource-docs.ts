@@ -12,6 +12,7 @@ export interface DescribedResource {
   item: z.ZodType
   /** What a patch does besides, for its description. */
   patchDescription?: string
+  patchHeaders?: RouteDoc['headers']
 }
 
 /** What resourceRoutes serves: POST and GET of all, GET and PATCH of one. */
@@ -62,6 +63,7 @@ export function resourceDocs(resource: DescribedResource): RouteDoc[] {
     tag: table,
     summary: `Change ${a} ${noun}`,
     ...(resource.patchDescription === undefined ? {} : { description: resource.patchDescription }),
+    ...(resource.patchHeaders === undefined ? {} : { headers: resource.patchHeaders }),
     body: { schema: schemas.patch, patch: true },
     answer: { status: 200, description: `The whole ${noun}`, schema: item },
   })

@@ -79,6 +79,12 @@ function headers(version: string): OpenApiParameter[] {
       type: 'string',
       pattern: '^webhook-outbox/',
     }),
+    header(
+      'traceparent',
+      'Trace of the change (W3C Trace Context), where its writer set one or the dispatcher records traces',
+      { type: 'string', pattern: '^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$' },
+      false,
+    ),
   ]
 }
 
