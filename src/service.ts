@@ -69,7 +69,7 @@ export async function startService(config: ServiceConfig, log: Log): Promise<Ser
   })
   const dispatches = config.role !== 'api'
   const metrics = createMetrics({
-    ...{ db, version },
+    ...{ db, version, installation: config.installation },
     ...(dispatches ? { dispatcher: { maxInFlight: config.maxInFlight } } : {}),
   })
   const app = createApp({
@@ -152,7 +152,7 @@ function startDispatch({
       maySend,
     }),
     createReconciler({ db: upkeep, log }),
-    createExpirer({ db: upkeep, log, maxAgeMs: config.maxOwedAgeMs, maySend }),
+    createExpirer({ db: upkeep, log, maxAgeMs: config.maxOwedAgeMs, maySend, metrics }),
     ...(config.recoverWindowMs > 0
       ? [createRecoverer({ db: upkeep, log, windowMs: config.recoverWindowMs, maySend })]
       : []),

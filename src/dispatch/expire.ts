@@ -1,6 +1,7 @@
 import { type Kysely, type RawBuilder, sql } from 'kysely'
 import type { Database } from '../database/tables.ts'
 import type { Log } from '../observe/log.ts'
+import type { DispatchMetrics } from '../observe/metrics/dispatch-metrics.ts'
 import { eventColumns } from './event-columns.ts'
 import { Loop } from './loop.ts'
 
@@ -15,11 +16,13 @@ export function createExpirer({
   log,
   maxAgeMs,
   maySend,
+  metrics,
 }: {
   db: Kysely<Database>
   log: Log
   maxAgeMs: number
   maySend?: () => boolean
+  metrics?: DispatchMetrics | undefined
 }): Loop {
   return new Loop({
     name: 'the giving up of what is owed too long',
@@ -28,7 +31,9 @@ export function createExpirer({
     when: maySend,
     async run() {
       const expired = await discardExpired(db, maxAgeMs)
-      if (expired > 0) log.warn({ events: expired }, 'events were owed too long, and are discarded')
+      if (expired === 0) return
+      metrics?.owedTooLong(expired)
+      log.warn({ events: expired }, 'events were owed too long, and are discarded')
     },
   })
 }

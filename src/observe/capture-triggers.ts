@@ -41,7 +41,7 @@ export const captureTriggers: readonly CaptureTrigger[] = [
   })),
 ]
 
-interface TriggerFault {
+export interface TriggerFault {
   /** What is wrong, and what does not happen therefore. */
   what: string
   /** How to mend it: SQL, where SQL does it. */

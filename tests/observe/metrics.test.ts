@@ -131,6 +131,54 @@ describe('what the database says', () => {
     assert.equal(valueOf(families, 'webhook_owed', { state: 'held' }), 1)
   })
 
+  test('says whether this process may send from it', async (t) => {
+    const db = await database(t)
+    const confirmed = async (installation?: string) => {
+      const metrics = createMetrics({ db: kyselyOver(db.pool), version: '1.2.3', installation })
+      return valueOf(parseExposition(await metrics.scrape()), 'webhook_installation_confirmed')
+    }
+    assert.deepEqual([await confirmed(), await confirmed('staging')], [1, 1], "it is nobody's")
+    await db.query(`select webhook_confirm_installation('production')`)
+    assert.deepEqual(
+      [await confirmed(), await confirmed('staging'), await confirmed('production')],
+      [0, 0, 1],
+    )
+  })
+
+  test('counts the triggers that do not fire', async (t) => {
+    const db = await database(t)
+    const failing = async () => valueOf(await scrapeOf(db), 'webhook_capture_triggers_failing')
+    assert.equal(await failing(), 0)
+    await db.query('alter table tasks disable trigger webhook_capture_task')
+    assert.equal(await failing(), 1)
+    await db.query('drop trigger webhook_url_of_tickets on tickets')
+    assert.equal(await failing(), 2)
+    await db.query('alter table tasks enable trigger webhook_capture_task')
+    assert.equal(await failing(), 1)
+  })
+
+  test('counts bulk operations, what they have yet to take, and how long they wait', async (t) => {
+    const db = await database(t)
+    const shown = async () => {
+      const families = await scrapeOf(db)
+      const operations = (state: string) => valueOf(families, 'webhook_operations', { state })
+      const left = valueOf(families, 'webhook_operation_events_left')
+      const overdue = valueOf(families, 'webhook_operation_overdue_seconds')!
+      return [...['queued', 'running', 'failed'].map(operations), left, Math.floor(overdue / 60)]
+    }
+    assert.deepEqual(await shown(), [0, 0, 0, 0, 0])
+    await db.query(`
+      insert into webhook_operations (kind, state, matched, done, skipped, rate, requested_by, next_batch_at, finished_at) values
+        ('replay', 'queued', 1000, 0, 0, 10, 'a', now() + interval '1 h', null),
+        ('replay', 'running', 100, 60, 10, 10, 'a', now() - interval '10 m', null),
+        ('discard', 'running', 5, 5, 0, 10, 'a', 'infinity', null),
+        ('discard', 'failed', 70, 1, 0, 10, 'a', now() - interval '20 m', now() - interval '20 m'),
+        ('discard', 'failed', 70, 1, 0, 10, 'a', now() - interval '2 h', now() - interval '2 h'),
+        ('replay', 'cancelled', 70, 1, 0, 10, 'a', now() - interval '20 m', now()),
+        ('replay', 'done', 70, 70, 0, 10, 'a', now() - interval '20 m', now())`)
+    assert.deepEqual(await shown(), [1, 2, 1, 1_030, 10])
+  })
+
   test('sees an old snapshot, and an old transaction', async (t) => {
     const db = await database(t)
     const client = await db.pool.connect()
@@ -238,6 +286,25 @@ describe('where Postgres is away', () => {
     assert.equal(valueOf(families, 'webhook_owed', { state: 'due' }), 0)
     assert.equal(valueOf(families, 'webhook_listener_connected'), undefined, 'this process does not dispatch')
   })
+})
+
+test('a service on a database of another name says that it may not send, until it is confirmed', async (t) => {
+  const db = await database(t)
+  await db.query(`select webhook_confirm_installation('production')`)
+  const url = await start(t, db, { INSTALLATION: 'staging', ROLE: 'api' }).url()
+  assert.equal(valueOf(await scrape(url), 'webhook_installation_confirmed'), 0)
+  await db.query(`select webhook_confirm_installation('staging')`)
+  assert.equal(valueOf(await scrape(url), 'webhook_installation_confirmed'), 1)
+})
+
+test('a service counts what it gives up for its age', async (t) => {
+  const db = await database(t)
+  const at = 'http://127.0.0.1:9/x'
+  await endpoint(db, at, { ...open, paused_at: 'now()' })
+  await owe(db, at, 2, { created_at: `now() - interval '1 h'` })
+  await owe(db, at, 1)
+  const url = await start(t, db, { MAX_OWED_AGE: '30m' }).url()
+  await eventually(async () => assert.equal(valueOf(await scrape(url), 'webhook_events_expired_total'), 2))
 })
 
 test('every ROLE serves metrics, a process that only dispatches too', async (t) => {

@@ -1,23 +1,26 @@
-import { type Kysely, sql, type Transaction } from 'kysely'
+import { type Kysely, sql } from 'kysely'
 import { Gauge, type Registry } from 'prom-client'
 import type { Database } from '../../database/tables.ts'
-import { partitionDaysAhead } from '../../dispatch/partitions.ts'
-import { findDispatchers } from '../dispatchers.ts'
+import { maySendFrom } from '../../installation/installation.ts'
+import { type Answers, askDatabase } from './ask-database.ts'
 
 /** A scrape waits for the database no longer than this, and the database works on it no longer. */
 const deadlineMs = 2_000
 
 /**
- * What the database says, asked at each scrape: it is the same whoever is asked. Where it does not answer in time, or is not
- * migrated, what it would have said is left out, and `webhook_database_up` is 0.
+ * What the database says, asked at each scrape: it is the same whoever is asked, but for whether this process may send. Where
+ * it does not answer in time, or is not migrated, what it would have said is left out, and `webhook_database_up` is 0.
  */
 export class DatabaseMetrics {
   readonly #db: Kysely<Database>
+  readonly #installation: string | undefined
   readonly #gauges: Gauges
   #underWay: Promise<void> | undefined
 
-  constructor(registry: Registry, db: Kysely<Database>) {
+  /** @param installation INSTALLATION of this process */
+  constructor(registry: Registry, db: Kysely<Database>, installation: string | undefined) {
     this.#db = db
+    this.#installation = installation
     this.#gauges = createGauges(registry)
   }
 
@@ -50,13 +53,7 @@ export class DatabaseMetrics {
           set_config('max_parallel_workers_per_gather', '0', true), set_config('jit', 'off', true)`.execute(
           trx,
         )
-        return {
-          server: await askServer(trx),
-          backlog: await askBacklog(trx),
-          endpoints: await askEndpoints(trx),
-          partition_days_ahead: await partitionDaysAhead(trx),
-          dispatchers: await findDispatchers(trx),
-        }
+        return askDatabase(trx, this.#installation)
       })
     show(this.#gauges, answers)
     this.#gauges.database_seconds.set((performance.now() - start) / 1000)
@@ -77,6 +74,15 @@ const help = {
   longest_open_breaker_seconds:
     'How long the breaker that has been open for longest has been, of endpoints that are not paused',
   dispatchers_connected: 'Dispatchers that are connected to this database',
+  installation_confirmed:
+    '1 where this process may send; 0 where the database belongs to another INSTALLATION, and nothing is sent',
+  capture_triggers_failing:
+    'Triggers of this service that are missing or disabled: their changes are not seen',
+  operations:
+    'Bulk replays and discards: queued, running, and failed, those that did so within the last hour',
+  operation_events_left: 'Events that bulk operations which are queued or running have yet to take',
+  operation_overdue_seconds:
+    'For how long the next batch of a bulk operation has had its turn, of the one that waits longest; 0 where none does',
   partition_days_ahead: 'Whole days ahead for which there are partitions',
   dead_tuples: 'Dead rows that vacuum has yet to remove, by table',
   oldest_xmin_age_transactions:
@@ -94,6 +100,7 @@ const labels: Partial<Record<Name, string>> = {
   owed: 'state',
   oldest_due_age_seconds: 'state',
   endpoints: 'state',
+  operations: 'state',
   dead_tuples: 'table',
 }
 
@@ -116,16 +123,8 @@ function clear(gauges: Gauges): void {
   }
 }
 
-interface Answers {
-  server: Server
-  backlog: Backlog
-  endpoints: Endpoints
-  partition_days_ahead: number
-  dispatchers: { listening: number; asleep: boolean }
-}
-
 function show(gauges: Gauges, answers: Answers): void {
-  const { server, backlog, endpoints, dispatchers } = answers
+  const { server, backlog, endpoints, operations, dispatchers } = answers
   gauges.database_up.set(1)
   for (const state of ['due', 'held', 'waiting', 'delivering'] as const)
     gauges.owed.set({ state }, backlog[state])
@@ -137,78 +136,16 @@ function show(gauges: Gauges, answers: Answers): void {
   gauges.longest_open_breaker_seconds.set(endpoints.longest_open)
   // A pooler may hide their names; the lock of one that sleeps is seen in any case.
   gauges.dispatchers_connected.set(Math.max(dispatchers.listening, dispatchers.asleep ? 1 : 0))
-  gauges.partition_days_ahead.set(answers.partition_days_ahead)
+  gauges.installation_confirmed.set(maySendFrom(answers.installation) ? 1 : 0)
+  gauges.capture_triggers_failing.set(answers.triggerFaults.length)
+  for (const state of ['queued', 'running', 'failed'] as const)
+    gauges.operations.set({ state }, operations[state])
+  gauges.operation_events_left.set(operations.events_left)
+  gauges.operation_overdue_seconds.set(operations.overdue)
+  gauges.partition_days_ahead.set(answers.partitionDaysAhead)
   gauges.dead_tuples.set({ table: 'webhook_outbox' }, server.dead_outbox)
   gauges.dead_tuples.set({ table: 'webhook_endpoints' }, server.dead_endpoints)
   gauges.oldest_xmin_age_transactions.set(server.xmin_age)
   gauges.oldest_transaction_seconds.set(server.oldest_transaction)
   gauges.notification_queue_usage_ratio.set(server.notify_usage)
-}
-
-interface Server {
-  notify_usage: number
-  xmin_age: number
-  oldest_transaction: number
-  dead_outbox: number
-  dead_endpoints: number
-}
-
-/** Of other accounts' sessions no snapshot is shown without pg_read_all_stats: then their running transaction ids count. */
-async function askServer(trx: Transaction<Database>): Promise<Server> {
-  const { rows } = await sql<Server>`
-    select pg_notification_queue_usage() as notify_usage,
-      greatest(0, age(pg_snapshot_xmin(pg_current_snapshot())::xid),
-        (select max(age(backend_xmin)) from pg_stat_activity),
-        (select max(greatest(age(xmin), age(catalog_xmin))) from pg_replication_slots),
-        (select max(age(transaction)) from pg_prepared_xacts))::float8 as xmin_age,
-      coalesce((select extract(epoch from max(now() - xact_start)) from pg_stat_activity
-        where datname = current_database() and pid <> pg_backend_pid()), 0)::float8 as oldest_transaction,
-      pg_stat_get_dead_tuples('webhook_outbox'::regclass)::float8 as dead_outbox,
-      pg_stat_get_dead_tuples('webhook_endpoints'::regclass)::float8 as dead_endpoints`.execute(trx)
-  return rows[0]!
-}
-
-interface Backlog {
-  due: number
-  held: number
-  waiting: number
-  delivering: number
-  oldest_due: number
-  oldest_held: number
-  count_age: number
-}
-
-async function askBacklog(trx: Transaction<Database>): Promise<Backlog> {
-  const { rows } = await sql<Backlog>`
-    select coalesce(sum(due) filter (where not held), 0)::float8 as due,
-      coalesce(sum(due) filter (where held), 0)::float8 as held,
-      coalesce(sum(waiting), 0)::float8 as waiting, coalesce(sum(delivering), 0)::float8 as delivering,
-      greatest(0, extract(epoch from max(oldest_due_age) filter (where not held)))::float8 as oldest_due,
-      greatest(0, extract(epoch from max(oldest_due_age) filter (where held)))::float8 as oldest_held,
-      coalesce(extract(epoch from now() - min(counted_at)), 0)::float8 as count_age
-    from (
-      select b.*, e.paused_at is not null or coalesce(e.breaker, 'closed') <> 'closed' as held
-      from webhook_backlog b left join webhook_endpoints e on e.id = b.endpoint_id
-    ) backlog`.execute(trx)
-  return rows[0]!
-}
-
-interface Endpoints {
-  closed: number
-  open: number
-  probing: number
-  paused: number
-  longest_open: number
-}
-
-async function askEndpoints(trx: Transaction<Database>): Promise<Endpoints> {
-  const { rows } = await sql<Endpoints>`
-    select (count(*) filter (where breaker = 'closed'))::float8 as closed,
-      (count(*) filter (where breaker = 'open'))::float8 as open,
-      (count(*) filter (where breaker = 'probing'))::float8 as probing,
-      count(paused_at)::float8 as paused,
-      greatest(0, extract(epoch from now()
-        - min(opened_at) filter (where breaker <> 'closed' and paused_at is null and isfinite(opened_at))))::float8 as longest_open
-    from webhook_endpoints`.execute(trx)
-  return rows[0]!
 }

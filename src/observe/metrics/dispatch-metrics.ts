@@ -36,7 +36,8 @@ export class DispatchMetrics {
   readonly #settleBatch: Histogram
   readonly #noticed: Histogram
   readonly #polls: Counter
-  readonly #expired: Counter
+  readonly #leasesExpired: Counter
+  readonly #owedTooLong: Counter
   #state: DispatcherState | undefined
 
   constructor(registry: Registry, { maxInFlight }: { maxInFlight: number }) {
@@ -67,9 +68,13 @@ export class DispatchMetrics {
       'polls_that_found_work_total',
       'Polls that found new events of which no notification had told: notifications are lost',
     )
-    this.#expired = counter(
+    this.#leasesExpired = counter(
       'leases_expired_total',
       'Deliveries taken back from a dispatcher that died or stalled: what came of the attempt is not known',
+    )
+    this.#owedTooLong = counter(
+      'events_expired_total',
+      'Events that were owed for longer than MAX_OWED_AGE, or the limit of their endpoint, and were discarded',
     )
     gauge('listener_connected', '1 while this process is connected for notifications, else 0', () =>
       this.#state?.listening === true ? 1 : 0,
@@ -102,7 +107,11 @@ export class DispatchMetrics {
   }
 
   leasesExpired(rows: number): void {
-    this.#expired.inc(rows)
+    this.#leasesExpired.inc(rows)
+  }
+
+  owedTooLong(events: number): void {
+    this.#owedTooLong.inc(events)
   }
 
   settled(rows: number, ms: number): void {

@@ -18,11 +18,13 @@ export interface Metrics {
 export interface MetricsOptions {
   db: Kysely<Database>
   version: string
+  /** INSTALLATION. */
+  installation?: string | undefined
   /** Absent where this process does not dispatch. */
   dispatcher?: { maxInFlight: number }
 }
 
-export function createMetrics({ db, version, dispatcher }: MetricsOptions): Metrics {
+export function createMetrics({ db, version, installation, dispatcher }: MetricsOptions): Metrics {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   new Gauge({
@@ -30,7 +32,7 @@ export function createMetrics({ db, version, dispatcher }: MetricsOptions): Metr
     ...{ labelNames: ['version', 'node'], registers: [registry] },
   }).set({ version, node: process.version }, 1)
   const dispatch = dispatcher === undefined ? undefined : new DispatchMetrics(registry, dispatcher)
-  const database = new DatabaseMetrics(registry, db)
+  const database = new DatabaseMetrics(registry, db, installation)
   return {
     dispatch,
     async scrape() {
