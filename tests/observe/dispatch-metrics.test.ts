@@ -36,22 +36,31 @@ async function measured(t: TestContext, options: Partial<DispatcherOptions> = {}
   }
 }
 
-const asleep = (db: TestDatabase) =>
-  eventually(async () => assert.equal((await findDispatchers(kyselyOver(db.pool))).asleep, true))
+/**
+ * It listens, holds its lock, and has looked twice since: its last look comes after the lock, and what woke it by then, such
+ * as the connection of its listener, makes it look once more.
+ */
+async function asleep({ db, value, becomes }: Measured): Promise<void> {
+  await becomes('listener_connected', 1)
+  await eventually(async () => assert.equal((await findDispatchers(kyselyOver(db.pool))).asleep, true))
+  const claims = await value('claim_duration_seconds_count')
+  await eventually(async () => assert.ok((await value('claim_duration_seconds_count')) > claims + 1))
+}
 
 const outcome = (of: string) => ({ outcome: of, event_type: 'task.completed' })
 
 test('what only the poll finds is counted as a lost notification; what was notified, or is a retry, is not', async (t) => {
   const hooks = await receiver(t, (_, n) => ({ status: n === 2 ? 503 : 200 }))
-  const { db, value, becomes } = await measured(t, { pollIntervalMs: 1_000, retrySchedule: [300] })
-  await asleep(db)
+  const started = await measured(t, { pollIntervalMs: 1_000, retrySchedule: [300] })
+  const { db, value, becomes } = started
+  await asleep(started)
   // By SQL, past the trigger that notifies.
   await owe(db, hooks.url())
   await becomes('deliveries_total', 1, outcome('delivered'))
   assert.equal(await value('polls_that_found_work_total'), 1)
   assert.equal(await value('notification_to_claim_seconds_count'), 0)
 
-  await asleep(db)
+  await asleep(started)
   await complete(db, await runningTasks(db, hooks.url()))
   await becomes('deliveries_total', 2, outcome('delivered'))
   assert.equal(await value('deliveries_total', outcome('retry')), 1)
