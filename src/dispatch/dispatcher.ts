@@ -185,6 +185,7 @@ export class Dispatcher {
   async #step(): Promise<void> {
     if (this.#options.maySend?.() === false) {
       await this.#sleepLock.unlock()
+      this.#notifiedAt = undefined
       await this.#waker.wait(HELD_POLL_MS)
       return
     }
