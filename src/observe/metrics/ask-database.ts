@@ -18,7 +18,7 @@ export interface Answers {
 }
 
 /**
- * None of it counts rows that grow with what is owed beyond what the backlog itself counts (see 0011_backlog), nor the history.
+ * Where much is owed, nothing here counts rows of it: a dispatcher did that some seconds ago (see 0011_backlog).
  * @throws where the database is away, or not migrated
  */
 export async function askDatabase(
@@ -70,18 +70,33 @@ interface Backlog {
   count_age: number
 }
 
+/** As webhook_backlog, but for the URL of each endpoint, and for a look at whether so little is left that it could be counted. */
 async function askBacklog(trx: Transaction<Database>): Promise<Backlog> {
   const { rows } = await sql<Backlog>`
+    with counted as materialized (
+      select valid_until > now() as known, counted_at from webhook_backlog_counted
+    ),
+    pending as (
+      select endpoint_id, count(*) filter (where next_attempt_at <= now()) as due,
+        count(*) filter (where next_attempt_at > now()) as waiting,
+        min(next_attempt_at) filter (where next_attempt_at <= now()) as oldest_due_at
+      from webhook_outbox where state = 'pending' and (select known from counted) is not true
+      group by endpoint_id
+      union all
+      select endpoint_id, due, waiting, oldest_due_at from webhook_backlog_counts where (select known from counted)
+    ),
+    judged as (
+      select p.due, p.waiting, case when isfinite(p.oldest_due_at) then p.oldest_due_at end as since,
+        e.paused_at is not null or coalesce(e.breaker, 'closed') <> 'closed' as held
+      from pending p left join webhook_endpoints e on e.id = p.endpoint_id
+    )
     select coalesce(sum(due) filter (where not held), 0)::float8 as due,
-      coalesce(sum(due) filter (where held), 0)::float8 as held,
-      coalesce(sum(waiting), 0)::float8 as waiting, coalesce(sum(delivering), 0)::float8 as delivering,
-      greatest(0, extract(epoch from max(oldest_due_age) filter (where not held)))::float8 as oldest_due,
-      greatest(0, extract(epoch from max(oldest_due_age) filter (where held)))::float8 as oldest_held,
-      coalesce(extract(epoch from now() - min(counted_at)), 0)::float8 as count_age
-    from (
-      select b.*, e.paused_at is not null or coalesce(e.breaker, 'closed') <> 'closed' as held
-      from webhook_backlog b left join webhook_endpoints e on e.id = b.endpoint_id
-    ) backlog`.execute(trx)
+      coalesce(sum(due) filter (where held), 0)::float8 as held, coalesce(sum(waiting), 0)::float8 as waiting,
+      (select count(*)::float8 from webhook_outbox where state = 'delivering') as delivering,
+      greatest(0, extract(epoch from now() - min(since) filter (where not held)))::float8 as oldest_due,
+      greatest(0, extract(epoch from now() - min(since) filter (where held)))::float8 as oldest_held,
+      coalesce((select extract(epoch from now() - counted_at) from counted where known), 0)::float8 as count_age
+    from judged`.execute(trx)
   return rows[0]!
 }
 
