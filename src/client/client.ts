@@ -84,6 +84,7 @@ export class Client {
   getLiveness = () => this.#get<{ status: 'ok' }>('/livez')
   /** Also where it is not ready: `status` says so. */
   getReadiness = () => this.#http.json<api.HealthReport>({ method: 'get', path: '/readyz', expect: [503] })
+  getMetrics = () => this.#http.send({ method: 'get', path: '/metrics' })
   getOpenApi = () => this.#get<OpenApiDocument>('/openapi.json')
   getDocs = () => this.#http.send({ method: 'get', path: '/docs' })
 

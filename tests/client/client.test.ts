@@ -97,6 +97,7 @@ test('readiness is an answer also where the service is not ready', async () => {
   assert.equal((await client.getReadiness()).status, 'ok')
   assert.equal((await client.getLiveness()).status, 'ok')
   assert.equal((await client.getOpenApi()).openapi, '3.1.1')
+  assert.match(await client.getMetrics(), /^# /)
   assert.match(await client.getDocs(), /^<!doctype html>/)
 })
 
