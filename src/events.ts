@@ -4,7 +4,7 @@ import { z } from 'zod'
  * The body of a webhook (contract, section 2), as receivers may rely on it.
  *
  * Postgres builds it when the change is made (db/migrations/0004_capture.ts and 0005_stuck_agents.ts; news of
- * endpoints src/dispatch/operator-events.ts; a test is built where it is sent, src/api/test-endpoint.ts) and it is sent byte for byte as it is stored; these schemas document it and are what the tests hold it against. All keys are
+ * endpoints db/operator-events.ts; a test is built where it is sent, src/api/test-endpoint.ts) and it is sent byte for byte as it is stored; these schemas document it and are what the tests hold it against. All keys are
  * always present, in the order in which they stand here. Keys may be added: receivers ignore what they do not know,
  * and so do the schemas.
  */

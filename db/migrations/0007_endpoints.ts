@@ -4,6 +4,7 @@ import { createClaim, dropClaim } from '../claim.ts'
 import { describe } from '../comments.ts'
 import { endpointUrl } from '../endpoint.ts'
 import { pinnedSearchPath } from '../search-path.ts'
+import { createSettle, dropSettle } from '../settle.ts'
 
 /**
  * One row an endpoint: how it fares, and what it may get. Writers never touch it, so that they do not queue behind each
@@ -29,11 +30,13 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     columnComments,
   )
   await createClaim(db)
+  await createSettle(db)
   await createPause(db)
 }
 
 export async function down(db: Kysely<unknown>): Promise<void> {
   await sql`drop function webhook_pause_endpoint(uuid, text), webhook_resume_endpoint(uuid)`.execute(db)
+  await dropSettle(db)
   await dropClaim(db)
   await sql`drop table webhook_endpoints`.execute(db)
 }

@@ -24,7 +24,7 @@ const database = 'tests/faults/database.test.ts'
 export const mutants: Mutant[] = [
   {
     name: 'no fence where an event is settled',
-    file: 'src/dispatch/settle.ts',
+    file: 'db/settle.ts',
     search: `where o.id = s.id and o.lease_token = s.token and s.kind in ('delivered', 'dead')`,
     replace: `where o.id = s.id and s.kind in ('delivered', 'dead')`,
     test: [
@@ -34,7 +34,7 @@ export const mutants: Mutant[] = [
   },
   {
     name: 'no fence where an event is kept for later',
-    file: 'src/dispatch/settle.ts',
+    file: 'db/settle.ts',
     search: `where o.id = s.id and o.lease_token = s.token and s.kind not in`,
     replace: `where o.id = s.id and s.kind not in`,
     test: [
@@ -197,7 +197,7 @@ export const mutants: Mutant[] = [
   },
   {
     name: 'a retry without its wait',
-    file: 'src/dispatch/settle.ts',
+    file: 'db/settle.ts',
     search: `clock_timestamp() + s.wait_ms * interval '1 ms'`,
     replace: 'clock_timestamp()',
     test: [
@@ -207,7 +207,7 @@ export const mutants: Mutant[] = [
   },
   {
     name: 'a dead row is not moved',
-    file: 'src/dispatch/settle.ts',
+    file: 'db/settle.ts',
     search: `s.kind in ('delivered', 'dead')`,
     replace: `s.kind in ('delivered')`,
     test: [dispatcher, 'an answer of 400 ends an event at its first attempt'],
@@ -259,7 +259,7 @@ export const mutants: Mutant[] = [
   },
   {
     name: 'a row that was only released has used up an attempt',
-    file: 'src/dispatch/settle.ts',
+    file: 'db/settle.ts',
     search: `attempts = o.attempts - (s.kind = 'released')::integer`,
     replace: 'attempts = o.attempts',
     test: [claim, 'a released row is due at once, and its attempt is not counted'],
@@ -297,14 +297,14 @@ export const mutants: Mutant[] = [
   },
   {
     name: 'a breaker that never opens',
-    file: 'src/dispatch/settle.ts',
+    file: 'db/settle.ts',
     search: `when l.breaker = 'closed' and l.in_row >= 10 and`,
     replace: `when l.breaker = 'closed' and l.in_row >= 1000000 and`,
     test: [breaker, '500 is a failure: the tenth opens the breaker, the ninth does not'],
   },
   {
     name: 'a probe that fails uses up an attempt',
-    file: 'src/dispatch/settle.ts',
+    file: 'db/settle.ts',
     search: `(s.kind in ('handed-back', 'probe-failed'))::integer`,
     replace: `(s.kind in ('handed-back'))::integer`,
     test: [
@@ -314,7 +314,7 @@ export const mutants: Mutant[] = [
   },
   {
     name: 'an endpoint that returns is flooded',
-    file: 'src/dispatch/settle.ts',
+    file: 'db/settle.ts',
     search: `when j.breaker <> 'closed' and j.judgement = 'closed' then 1`,
     replace: `when j.breaker <> 'closed' and j.judgement = 'closed' then 1000`,
     test: [
@@ -324,7 +324,7 @@ export const mutants: Mutant[] = [
   },
   {
     name: 'a 2xx brings nothing back from the dead',
-    file: 'src/dispatch/settle.ts',
+    file: 'db/settle.ts',
     search: 'recover_rest = j.recover_rest or j.succeeded and (j.owes_dead or j.more_dead)',
     replace: 'recover_rest = j.recover_rest',
     test: [recovery, 'the first 2xx to any event brings the rest, in order of age and once each'],

@@ -1,8 +1,8 @@
 import { type Kysely, type RawBuilder, sql } from 'kysely'
 import type { Database } from '../database/tables.ts'
 import type { Log } from '../observe/log.ts'
+import { eventColumns } from '../../db/event-columns.ts'
 import type { DispatchMetrics } from '../observe/metrics/dispatch-metrics.ts'
-import { eventColumns } from './event-columns.ts'
 import { Loop } from './loop.ts'
 
 const longestIntervalMs = 10_000

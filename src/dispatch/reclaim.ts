@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { eventColumns } from './event-columns.ts'
+import { eventColumns } from '../../db/event-columns.ts'
 
 /**
  * Makes pending again what dispatchers that died or stalled let expire. What became of such an attempt is not known: it

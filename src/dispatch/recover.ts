@@ -2,7 +2,7 @@ import type { Kysely } from 'kysely'
 import { sql } from 'kysely'
 import type { Database } from '../database/tables.ts'
 import type { Log } from '../observe/log.ts'
-import { eventColumns } from './event-columns.ts'
+import { eventColumns } from '../../db/event-columns.ts'
 import { Loop } from './loop.ts'
 
 /**

@@ -66,7 +66,7 @@ async function statementTimes(db: pg.Client): Promise<StatementTime[]> {
   const { rows } = await db.query<StatementTime>(
     `select statement, sum(total_exec_time)::float8 as ms, sum(calls)::float8 as calls, sum(wal_bytes)::float8 as wal
      from (
-       select *, case when query like '%from webhook_claim(%' then 'claim' when query like '%delete from webhook_outbox o using settlement%' then 'settle' end as statement
+       select *, case when query like '%from webhook_claim(%' then 'claim' when query like '%from webhook_settle(%' then 'settle' end as statement
        from pg_stat_statements
      ) s where statement is not null group by statement order by statement`,
   )

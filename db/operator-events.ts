@@ -1,4 +1,4 @@
-import { endpointIdOf } from '../../db/endpoint.ts'
+import { endpointIdOf } from './endpoint.ts'
 
 /**
  * News of endpoints for OPERATOR_WEBHOOK_URL: events of this service's own outbox, written by the statement that opens or
@@ -10,7 +10,7 @@ import { endpointIdOf } from '../../db/endpoint.ts'
  * There are none of the operator's own endpoint, which could not take them, and would be news of itself for ever.
  *
  * @param url SQL of the operator's URL; null where there is none
- * @returns a data-modifying query on `turned` (see settle.ts)
+ * @returns a data-modifying query on `turned` (see db/settle.ts)
  */
 export const operatorEvents = (url: string) => `
     insert into webhook_outbox (event_type, entity_type, entity_id, url, payload)
