@@ -1,5 +1,5 @@
 import { type Kysely, sql } from 'kysely'
-import { endpointUrl } from './endpoint.ts'
+import { endpointUrl, inFlight } from './endpoint.ts'
 import { pinnedSearchPath } from './search-path.ts'
 
 const claimSignature = sql.raw(
@@ -65,6 +65,11 @@ export async function dropClaim(db: Kysely<unknown>): Promise<void> {
   await sql`drop function webhook_due_endpoints(uuid, integer)`.execute(db)
 }
 
+// Of webhook_endpoints e and its webhook_claims c: what it has in flight, what it may have, and whether it may have more now.
+const held = inFlight('e', 'c')
+const room = 'least(e.slots, coalesce(e.max_in_flight, cap))'
+const open = `case e.breaker when 'closed' then ${held} < ${room} else e.probe_at <= now() end`
+
 const claimBody = `
     #variable_conflict use_column
     declare
@@ -74,6 +79,7 @@ const claimBody = `
       waiting timestamptz;
       ready uuid[];
       known integer;
+      candidates uuid[];
       ids bigint[];
       owners uuid[];
       quotas integer[];
@@ -113,7 +119,8 @@ const claimBody = `
       next_due_at := waiting;
 
       if ready is not null then
-        select count(*) into known from webhook_endpoints e where e.id = any(ready);
+        select count(*) into known
+        from webhook_endpoints e join webhook_claims c on c.endpoint_id = e.id where e.id = any(ready);
         if known < cardinality(ready) then
           insert into webhook_endpoints (id, url)
           select r.id, ${endpointUrl('o.url')}
@@ -123,27 +130,32 @@ const claimBody = `
           -- In the same order everywhere: two claims that meet the same new endpoints would else wait for each other.
           order by r.id
           on conflict do nothing;
+          insert into webhook_claims (endpoint_id, claimed)
+          select e.id, e.settled from webhook_endpoints e where e.id = any(ready) order by e.id
+          on conflict do nothing;
         end if;
         select least(next_due_at, min(e.probe_at) filter (where e.probe_at > now())),
-          bool_or(e.breaker = 'closed' and e.in_flight >= least(e.slots, coalesce(e.max_in_flight, cap)))
-        into next_due_at, crowded
-        from webhook_endpoints e where e.id = any(ready) and e.paused_at is null;
+          bool_or(e.breaker = 'closed' and ${held} >= ${room}),
+          array_agg(e.id) filter (where ${open})
+        into next_due_at, crowded, candidates
+        from webhook_endpoints e join webhook_claims c on c.endpoint_id = e.id
+        where e.id = any(ready) and e.paused_at is null;
 
-        -- Locked in the order of their ids, as settling does. The lock is what makes the count of in_flight hold.
+        -- One claim at a time for each endpoint, in the order of their ids. What the others have claimed is seen by the next
+        -- statement, and what is settled meanwhile only makes room: settling waits for no claim, and no claim for settling.
+        perform from webhook_claims c where c.endpoint_id = any(candidates) order by c.endpoint_id for update;
+
         -- What the ring came to first is served first. Of the slow ones, which share what they may have, those that have
         -- least in flight and have waited longest are first: no few of them can keep the others from it.
-        with locked as materialized (
-          select e.id, e.breaker <> 'closed' as probe, e.slow or e.id = any(hanging) as slow, e.in_flight, e.used_at,
-            case e.breaker when 'closed' then least(e.slots, coalesce(e.max_in_flight, cap)) - e.in_flight else 1 end as quota,
+        with open as materialized (
+          select e.id, e.breaker <> 'closed' as probe, e.slow or e.id = any(hanging) as slow, ${held} as in_flight, e.used_at,
+            case e.breaker when 'closed' then ${room} - ${held} else 1 end as quota,
             case when num_nonnulls(e.retry_schedule, e.timeout, e.headers, e.secrets) > 0 then jsonb_build_object(
               'retry_schedule_ms', case when e.retry_schedule is not null
                 then to_jsonb(array(select extract(epoch from w) * 1000 from unnest(e.retry_schedule) w)) end,
               'timeout_ms', extract(epoch from e.timeout) * 1000, 'headers', e.headers, 'secrets', e.secrets) end as settings
-          from webhook_endpoints e
-          where e.id = any(ready) and e.paused_at is null
-            and case e.breaker when 'closed' then e.in_flight < least(e.slots, coalesce(e.max_in_flight, cap)) else e.probe_at <= now() end
-          order by e.id
-          for update
+          from webhook_endpoints e join webhook_claims c on c.endpoint_id = e.id
+          where e.id = any(candidates) and e.paused_at is null and ${open}
         ),
         -- A dispatcher gives each endpoint a share of its slots at most: where some of many begin to hang, all at once and
         -- before anybody can know it, they do not hold all of them.
@@ -151,7 +163,7 @@ const claimBody = `
           select l.id, l.probe, l.slow, l.in_flight, l.used_at,
             least(l.quota, greatest(0, greatest(max_held / greatest(count(*) over (), held_endpoints), 4)
               - coalesce((held ->> l.id::text)::integer, 0))) as quota, l.settings
-          from locked l
+          from open l
         ),
         shared as (
           select f.*, case when f.slow
@@ -202,13 +214,15 @@ const claimBody = `
               o.endpoint_id, o.project_id, t.settings, t.probe, t.slow, t.quota
           ),
           counted as (
-            update webhook_endpoints e
-            set in_flight = e.in_flight + t.rows,
-              breaker = case e.breaker when 'closed' then 'closed' else 'probing' end,
-              -- Where the probe's dispatcher dies, the next one has its turn after the lease.
-              probe_at = case e.breaker when 'closed' then null else now() + lease_ms * interval '1 ms' end
-            from (select o.id, count(*)::integer as rows from unnest(owners) o (id) group by o.id) t
-            where e.id = t.id
+            update webhook_claims c set claimed = c.claimed + t.rows
+            from (select o.id, count(*) as rows from unnest(owners) o (id) group by o.id) t
+            where c.endpoint_id = t.id
+          ),
+          probing as (
+            -- Where the probe's dispatcher dies, the next one has its turn after the lease.
+            update webhook_endpoints e set breaker = 'probing', probe_at = now() + lease_ms * interval '1 ms'
+            from unnest(owners, probes) o (id, probe)
+            where e.id = o.id and o.probe
           )
           select t.id, t.event_id, t.event_type, t.url, t.payload, t.traceparent, t.attempts, t.attempts_before, t.once, token,
             t.endpoint_id,

@@ -15,3 +15,8 @@ export function endpointIdOf(url: string): string {
 
 /** Type of a column endpoint_id beside a column url. */
 export const endpointId = sql.raw(`uuid not null generated always as (${endpointIdOf('url')}) stored`)
+
+/** SQL of how many deliveries of an endpoint dispatchers hold; `endpoint` is the alias of its row, `claims` that of its claims. */
+export function inFlight(endpoint: string, claims: string): string {
+  return `greatest(${claims}.claimed - ${endpoint}.settled, 0)::integer`
+}

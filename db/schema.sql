@@ -94,6 +94,7 @@ CREATE FUNCTION public.webhook_claim(max_rows integer, lease_ms double precision
       waiting timestamptz;
       ready uuid[];
       known integer;
+      candidates uuid[];
       ids bigint[];
       owners uuid[];
       quotas integer[];
@@ -133,7 +134,8 @@ CREATE FUNCTION public.webhook_claim(max_rows integer, lease_ms double precision
       next_due_at := waiting;
 
       if ready is not null then
-        select count(*) into known from webhook_endpoints e where e.id = any(ready);
+        select count(*) into known
+        from webhook_endpoints e join webhook_claims c on c.endpoint_id = e.id where e.id = any(ready);
         if known < cardinality(ready) then
           insert into webhook_endpoints (id, url)
           select r.id, split_part(split_part(o.url, '#', 1), '?', 1)
@@ -143,27 +145,32 @@ CREATE FUNCTION public.webhook_claim(max_rows integer, lease_ms double precision
           -- In the same order everywhere: two claims that meet the same new endpoints would else wait for each other.
           order by r.id
           on conflict do nothing;
+          insert into webhook_claims (endpoint_id, claimed)
+          select e.id, e.settled from webhook_endpoints e where e.id = any(ready) order by e.id
+          on conflict do nothing;
         end if;
         select least(next_due_at, min(e.probe_at) filter (where e.probe_at > now())),
-          bool_or(e.breaker = 'closed' and e.in_flight >= least(e.slots, coalesce(e.max_in_flight, cap)))
-        into next_due_at, crowded
-        from webhook_endpoints e where e.id = any(ready) and e.paused_at is null;
+          bool_or(e.breaker = 'closed' and greatest(c.claimed - e.settled, 0)::integer >= least(e.slots, coalesce(e.max_in_flight, cap))),
+          array_agg(e.id) filter (where case e.breaker when 'closed' then greatest(c.claimed - e.settled, 0)::integer < least(e.slots, coalesce(e.max_in_flight, cap)) else e.probe_at <= now() end)
+        into next_due_at, crowded, candidates
+        from webhook_endpoints e join webhook_claims c on c.endpoint_id = e.id
+        where e.id = any(ready) and e.paused_at is null;
 
-        -- Locked in the order of their ids, as settling does. The lock is what makes the count of in_flight hold.
+        -- One claim at a time for each endpoint, in the order of their ids. What the others have claimed is seen by the next
+        -- statement, and what is settled meanwhile only makes room: settling waits for no claim, and no claim for settling.
+        perform from webhook_claims c where c.endpoint_id = any(candidates) order by c.endpoint_id for update;
+
         -- What the ring came to first is served first. Of the slow ones, which share what they may have, those that have
         -- least in flight and have waited longest are first: no few of them can keep the others from it.
-        with locked as materialized (
-          select e.id, e.breaker <> 'closed' as probe, e.slow or e.id = any(hanging) as slow, e.in_flight, e.used_at,
-            case e.breaker when 'closed' then least(e.slots, coalesce(e.max_in_flight, cap)) - e.in_flight else 1 end as quota,
+        with open as materialized (
+          select e.id, e.breaker <> 'closed' as probe, e.slow or e.id = any(hanging) as slow, greatest(c.claimed - e.settled, 0)::integer as in_flight, e.used_at,
+            case e.breaker when 'closed' then least(e.slots, coalesce(e.max_in_flight, cap)) - greatest(c.claimed - e.settled, 0)::integer else 1 end as quota,
             case when num_nonnulls(e.retry_schedule, e.timeout, e.headers, e.secrets) > 0 then jsonb_build_object(
               'retry_schedule_ms', case when e.retry_schedule is not null
                 then to_jsonb(array(select extract(epoch from w) * 1000 from unnest(e.retry_schedule) w)) end,
               'timeout_ms', extract(epoch from e.timeout) * 1000, 'headers', e.headers, 'secrets', e.secrets) end as settings
-          from webhook_endpoints e
-          where e.id = any(ready) and e.paused_at is null
-            and case e.breaker when 'closed' then e.in_flight < least(e.slots, coalesce(e.max_in_flight, cap)) else e.probe_at <= now() end
-          order by e.id
-          for update
+          from webhook_endpoints e join webhook_claims c on c.endpoint_id = e.id
+          where e.id = any(candidates) and e.paused_at is null and case e.breaker when 'closed' then greatest(c.claimed - e.settled, 0)::integer < least(e.slots, coalesce(e.max_in_flight, cap)) else e.probe_at <= now() end
         ),
         -- A dispatcher gives each endpoint a share of its slots at most: where some of many begin to hang, all at once and
         -- before anybody can know it, they do not hold all of them.
@@ -171,7 +178,7 @@ CREATE FUNCTION public.webhook_claim(max_rows integer, lease_ms double precision
           select l.id, l.probe, l.slow, l.in_flight, l.used_at,
             least(l.quota, greatest(0, greatest(max_held / greatest(count(*) over (), held_endpoints), 4)
               - coalesce((held ->> l.id::text)::integer, 0))) as quota, l.settings
-          from locked l
+          from open l
         ),
         shared as (
           select f.*, case when f.slow
@@ -222,13 +229,15 @@ CREATE FUNCTION public.webhook_claim(max_rows integer, lease_ms double precision
               o.endpoint_id, o.project_id, t.settings, t.probe, t.slow, t.quota
           ),
           counted as (
-            update webhook_endpoints e
-            set in_flight = e.in_flight + t.rows,
-              breaker = case e.breaker when 'closed' then 'closed' else 'probing' end,
-              -- Where the probe's dispatcher dies, the next one has its turn after the lease.
-              probe_at = case e.breaker when 'closed' then null else now() + lease_ms * interval '1 ms' end
-            from (select o.id, count(*)::integer as rows from unnest(owners) o (id) group by o.id) t
-            where e.id = t.id
+            update webhook_claims c set claimed = c.claimed + t.rows
+            from (select o.id, count(*) as rows from unnest(owners) o (id) group by o.id) t
+            where c.endpoint_id = t.id
+          ),
+          probing as (
+            -- Where the probe's dispatcher dies, the next one has its turn after the lease.
+            update webhook_endpoints e set breaker = 'probing', probe_at = now() + lease_ms * interval '1 ms'
+            from unnest(owners, probes) o (id, probe)
+            where e.id = o.id and o.probe
           )
           select t.id, t.event_id, t.event_type, t.url, t.payload, t.traceparent, t.attempts, t.attempts_before, t.once, token,
             t.endpoint_id,
@@ -269,6 +278,26 @@ CREATE FUNCTION public.webhook_confirm_installation(name text) RETURNS void
 --
 
 COMMENT ON FUNCTION public.webhook_confirm_installation(name text) IS 'From now on services under this name send the events of this database, and no others; null: the name is forgotten, and services without one send again';
+
+--
+-- Name: webhook_count_claims(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.webhook_count_claims() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    begin
+      insert into webhook_claims (endpoint_id, claimed) values (new.id, new.settled)
+      on conflict (endpoint_id) do update set claimed = excluded.claimed;
+      return null;
+    end $$;
+
+--
+-- Name: FUNCTION webhook_count_claims(); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.webhook_count_claims() IS 'Counts the claims of a new endpoint from nothing in flight';
 
 --
 -- Name: webhook_create_partitions(integer); Type: FUNCTION; Schema: public; Owner: -
@@ -1360,7 +1389,7 @@ CREATE FUNCTION public.webhook_settle(ids bigint[], tokens uuid[], kinds text[],
         ),
         endpoints as (
           update webhook_endpoints e
-          set in_flight = greatest(0, j.in_flight - j.rows),
+          set settled = j.settled + j.rows,
             breaker = j.judgement,
             failures = j.in_row,
             failing_since = case when j.in_row > 0 then j.since end,
@@ -2041,7 +2070,7 @@ CREATE TABLE public.webhook_endpoints (
     breaker text DEFAULT 'closed'::text NOT NULL,
     paused_at timestamp with time zone,
     paused_reason text,
-    in_flight integer DEFAULT 0 NOT NULL,
+    settled bigint DEFAULT 0 NOT NULL,
     slots integer DEFAULT 4 NOT NULL,
     ramp_at timestamp with time zone,
     slow boolean DEFAULT true NOT NULL,
@@ -2114,10 +2143,10 @@ COMMENT ON COLUMN public.webhook_endpoints.paused_at IS 'Since when what is owed
 COMMENT ON COLUMN public.webhook_endpoints.paused_reason IS 'Why it is paused';
 
 --
--- Name: COLUMN webhook_endpoints.in_flight; Type: COMMENT; Schema: public; Owner: -
+-- Name: COLUMN webhook_endpoints.settled; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.webhook_endpoints.in_flight IS 'Deliveries that dispatchers hold now';
+COMMENT ON COLUMN public.webhook_endpoints.settled IS 'Deliveries that ended in any way: webhook_claims.claimed less these are in flight';
 
 --
 -- Name: COLUMN webhook_endpoints.slots; Type: COMMENT; Schema: public; Owner: -
@@ -2409,6 +2438,34 @@ COMMENT ON COLUMN public.webhook_backlog.last_error IS 'Why the last attempt tha
 --
 
 COMMENT ON COLUMN public.webhook_backlog.counted_at IS 'Of when due, waiting and the times are: now, or some seconds ago where more than 50,000 events are owed';
+
+--
+-- Name: webhook_claims; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.webhook_claims (
+    endpoint_id uuid NOT NULL,
+    claimed bigint DEFAULT 0 NOT NULL
+)
+WITH (fillfactor='50');
+
+--
+-- Name: TABLE webhook_claims; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.webhook_claims IS 'One row an endpoint: whoever claims deliveries of it locks the row until what is in flight is counted';
+
+--
+-- Name: COLUMN webhook_claims.endpoint_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_claims.endpoint_id IS 'The endpoint: webhook_endpoints.id';
+
+--
+-- Name: COLUMN webhook_claims.claimed; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.webhook_claims.claimed IS 'Deliveries that were claimed; less webhook_endpoints.settled, they are in flight';
 
 --
 -- Name: webhook_dead_letters; Type: VIEW; Schema: public; Owner: -
@@ -3287,6 +3344,13 @@ ALTER TABLE ONLY public.webhook_backlog_counts
     ADD CONSTRAINT webhook_backlog_counts_pkey PRIMARY KEY (endpoint_id);
 
 --
+-- Name: webhook_claims webhook_claims_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.webhook_claims
+    ADD CONSTRAINT webhook_claims_pkey PRIMARY KEY (endpoint_id);
+
+--
 -- Name: webhook_endpoints webhook_endpoints_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -3759,6 +3823,12 @@ CREATE TRIGGER webhook_capture_stuck_agent AFTER INSERT ON public.agent_stuck_ep
 --
 
 CREATE TRIGGER webhook_capture_task AFTER UPDATE ON public.tasks FOR EACH ROW WHEN (((old.status IS DISTINCT FROM new.status) AND ((new.status COLLATE "C") = ANY (ARRAY['completed'::text, 'failed'::text])))) EXECUTE FUNCTION public.webhook_capture_task();
+
+--
+-- Name: webhook_endpoints webhook_count_claims; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER webhook_count_claims AFTER INSERT ON public.webhook_endpoints FOR EACH ROW EXECUTE FUNCTION public.webhook_count_claims();
 
 --
 -- Name: agents webhook_heartbeat; Type: TRIGGER; Schema: public; Owner: -

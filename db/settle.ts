@@ -154,7 +154,7 @@ const settleBody = `
         ),
         endpoints as (
           update webhook_endpoints e
-          set in_flight = greatest(0, j.in_flight - j.rows),
+          set settled = j.settled + j.rows,
             breaker = j.judgement,
             failures = j.in_row,
             failing_since = case when j.in_row > 0 then j.since end,

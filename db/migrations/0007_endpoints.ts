@@ -29,6 +29,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     'One row an endpoint, which is a URL without its query and fragment: its health, its breaker, and whether it is paused',
     columnComments,
   )
+  await createClaims(db)
   await createClaim(db)
   await createSettle(db)
   await createPause(db)
@@ -39,6 +40,8 @@ export async function down(db: Kysely<unknown>): Promise<void> {
   await dropSettle(db)
   await dropClaim(db)
   await sql`drop table webhook_endpoints`.execute(db)
+  await sql`drop function webhook_count_claims()`.execute(db)
+  await sql`drop table webhook_claims`.execute(db)
 }
 
 async function createEndpoints(db: Kysely<unknown>): Promise<void> {
@@ -50,7 +53,7 @@ async function createEndpoints(db: Kysely<unknown>): Promise<void> {
         constraint webhook_endpoints_breaker_check check (breaker in ('closed', 'open', 'probing')),
       paused_at timestamptz,
       paused_reason text,
-      in_flight integer not null default 0,
+      settled bigint not null default 0,
       slots integer not null default 4,
       ramp_at timestamptz,
       slow boolean not null default true,
@@ -90,13 +93,47 @@ async function createEndpoints(db: Kysely<unknown>): Promise<void> {
   )
 }
 
+/** Claims and settlements are counted in rows of their own, so that neither waits until the other has committed. */
+async function createClaims(db: Kysely<unknown>): Promise<void> {
+  await sql`
+    create table webhook_claims (
+      endpoint_id uuid primary key,
+      claimed bigint not null default 0
+    ) with (fillfactor = 50)`.execute(db)
+  await describe(
+    db,
+    'table',
+    'webhook_claims',
+    'One row an endpoint: whoever claims deliveries of it locks the row until what is in flight is counted',
+    {
+      endpoint_id: 'The endpoint: webhook_endpoints.id',
+      claimed: 'Deliveries that were claimed; less webhook_endpoints.settled, they are in flight',
+    },
+  )
+  await sql`
+    create function webhook_count_claims() returns trigger
+    language plpgsql set search_path = ${await pinnedSearchPath(db)} as $$
+    begin
+      insert into webhook_claims (endpoint_id, claimed) values (new.id, new.settled)
+      on conflict (endpoint_id) do update set claimed = excluded.claimed;
+      return null;
+    end $$`.execute(db)
+  await sql`
+    comment on function webhook_count_claims() is 'Counts the claims of a new endpoint from nothing in flight'`.execute(
+    db,
+  )
+  await sql`
+    create trigger webhook_count_claims after insert on webhook_endpoints
+    for each row execute function webhook_count_claims()`.execute(db)
+}
+
 const columnComments = {
   id: 'The endpoint_id of its events',
   url: 'The URL without query and fragment',
   breaker: 'closed: deliveries flow; open: what is owed waits until probe_at; probing: one delivery tries it',
   paused_at: 'Since when what is owed to it waits for a resume; null where it is not paused',
   paused_reason: 'Why it is paused',
-  in_flight: 'Deliveries that dispatchers hold now',
+  settled: 'Deliveries that ended in any way: webhook_claims.claimed less these are in flight',
   slots: 'How many deliveries may be in flight; grows with success up to MAX_IN_FLIGHT_PER_ENDPOINT',
   ramp_at: 'Slots do not grow before this time: set while an endpoint that was away comes back',
   slow: 'Its answers take a second or more, or it has not answered yet: slow endpoints share half of the slots',

@@ -1,4 +1,5 @@
 import { type Kysely, type RawBuilder, sql } from 'kysely'
+import { inFlight } from '../../db/endpoint.ts'
 import type { Database, WebhookAttempts, WebhookEvents } from '../database/tables.ts'
 import type { Cursor } from './cursor.ts'
 import { conditionsOf, type DeliveryFilter, where } from './delivery-filter.ts'
@@ -86,11 +87,13 @@ export async function findDelivery(
       exists (select from pg_stat_activity where datname = current_database()
         and application_name in ('webhook-outbox listen', 'webhook-outbox dispatcher')) as dispatched,
       exists (select from webhook_installation i where i.name is distinct from ${installation}) as foreign,
-      e.breaker, e.probe_at, e.opened_at, e.paused_at, e.paused_reason, e.in_flight,
+      e.breaker, e.probe_at, e.opened_at, e.paused_at, e.paused_reason,
+      ${sql.raw(inFlight('e', 'claims'))} as in_flight,
       least(e.slots, coalesce(e.max_in_flight, ${perEndpoint}::integer)) as capacity
     from webhook_events event
     left join webhook_outbox owed on owed.event_id = event.event_id and event.settled_at is null
     left join webhook_endpoints e on e.id = owed.endpoint_id
+    left join webhook_claims claims on claims.endpoint_id = e.id
     where event.event_id = ${eventId}`.execute(db)
   const event = rows[0]
   if (event === undefined) return undefined

@@ -170,7 +170,7 @@ export interface BacklogTotal {
   oldest_due_seconds: number | null
 }
 
-const isOwed = sql`coalesce(e.in_flight, 0) > 0
+const isOwed = sql`exists (select from webhook_claims c where c.endpoint_id = known.id and c.claimed > e.settled)
   or exists (select from webhook_outbox o where o.state = 'pending' and o.endpoint_id = known.id)`
 
 /** One endpoint: by its row, by what is owed to it, or by a webhook_url that is configured; undefined where there is none. */

@@ -42,12 +42,16 @@ export function createPartitionKeeper(options: {
 /** Endpoints to which nothing was sent for the whole retention, and nothing is owed; what an operator set up stays. */
 export async function forgetIdleEndpoints(db: Kysely<Database>, retentionMs: number): Promise<void> {
   await sql`
-    delete from webhook_endpoints e
-    where used_at < now() - ${retentionMs}::float8 * interval '1 ms' and paused_at is null and in_flight = 0
-      and num_nonnulls(max_in_flight, retry_schedule, timeout, max_owed_age, headers, secrets) = 0
-      and not exists (select from webhook_outbox o where o.state = 'pending' and o.endpoint_id = e.id)`.execute(
-    db,
-  )
+    with idle as materialized (
+      select e.id from webhook_endpoints e join webhook_claims c on c.endpoint_id = e.id
+      where e.used_at < now() - ${retentionMs}::float8 * interval '1 ms' and e.paused_at is null and c.claimed <= e.settled
+        and num_nonnulls(e.max_in_flight, e.retry_schedule, e.timeout, e.max_owed_age, e.headers, e.secrets) = 0
+        and not exists (select from webhook_outbox o where o.state = 'pending' and o.endpoint_id = e.id)
+      -- One that is being claimed now is not idle.
+      for update of e, c skip locked
+    ),
+    forgotten as (delete from webhook_claims c using idle where c.endpoint_id = idle.id)
+    delete from webhook_endpoints e using idle where e.id = idle.id`.execute(db)
 }
 
 /** One a transaction: its lock on the parent is held for a moment only. */

@@ -69,7 +69,7 @@ const reclaimSql = `
   ),
   freed as (
     update webhook_endpoints e
-    set in_flight = greatest(0, e.in_flight - l.rows),
+    set settled = e.settled + l.rows,
       breaker = case e.breaker when 'probing' then 'open' else e.breaker end,
       owes_dead = e.owes_dead or l.owes_dead
     from locked l where e.id = l.id

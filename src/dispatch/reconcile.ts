@@ -25,17 +25,22 @@ export function createReconciler({ db, log }: { db: Kysely<Database>; log: Log }
 /** @returns how many endpoints were counted wrong */
 export async function reconcileInFlight(db: Kysely<Database>): Promise<number> {
   const wrong = await sql<{ id: string }>`
-    select e.id from webhook_endpoints e left join (${inFlight}) c on c.endpoint_id = e.id
-    where e.in_flight <> coalesce(c.rows, 0)`.execute(db)
+    select e.id from webhook_endpoints e join webhook_claims c on c.endpoint_id = e.id
+    left join (${inFlight}) f on f.endpoint_id = e.id
+    where c.claimed - e.settled <> coalesce(f.rows, 0)`.execute(db)
   if (wrong.rows.length === 0) return 0
   const ids = wrong.rows.map(({ id }) => id)
   await db.transaction().execute(async (trx) => {
     // In the order of the claim. Counted once they are locked: until this commits nobody claims or settles for them.
+    await sql`select from webhook_claims where endpoint_id = any(${ids}) order by endpoint_id for update`.execute(
+      trx,
+    )
     await sql`select from webhook_endpoints where id = any(${ids}) order by id for update`.execute(trx)
     await sql`
-      update webhook_endpoints e
-      set in_flight = (select coalesce(sum(c.rows), 0) from (${inFlight}) c where c.endpoint_id = e.id)
-      where id = any(${ids})`.execute(trx)
+      update webhook_claims c
+      set claimed = e.settled + (select coalesce(sum(f.rows), 0) from (${inFlight}) f where f.endpoint_id = e.id)
+      from webhook_endpoints e
+      where e.id = c.endpoint_id and e.id = any(${ids})`.execute(trx)
   })
   return ids.length
 }

@@ -167,7 +167,7 @@ for (const [name, statement, left] of [
     )
     await reconcile()
     const rows = await db.query<{ counted: number; held: number }>(
-      `select e.in_flight as counted,
+      `select (select c.claimed - e.settled from webhook_claims c where c.endpoint_id = e.id)::integer as counted,
          (select count(*)::integer from webhook_outbox o where o.endpoint_id = e.id and o.state = 'delivering') as held
        from webhook_endpoints e`,
     )

@@ -65,7 +65,7 @@ export async function owe(
 export async function endpoint(
   db: TestDatabase,
   url: string,
-  columns: Record<string, string> = {},
+  { in_flight = '0', ...columns }: Record<string, string> = {},
 ): Promise<void> {
   const all: Record<string, string> = { slots: '1000', slow: 'false', ...columns }
   await db.query(
@@ -73,6 +73,7 @@ export async function endpoint(
      values (md5($1)::uuid, $1, ${Object.values(all).join(', ')})`,
     [url],
   )
+  await db.query(`update webhook_claims set claimed = ${in_flight} where endpoint_id = md5($1)::uuid`, [url])
 }
 
 /** For `endpoint`: an open breaker whose probe is due. */
@@ -106,11 +107,12 @@ export interface EndpointRow extends Record<string, unknown> {
 
 export async function endpointOf(db: TestDatabase, url: string): Promise<EndpointRow> {
   const [row] = await db.query<EndpointRow>(
-    `select *, extract(epoch from probe_at - clock_timestamp())::float8 as probe_in,
+    `select e.*, (c.claimed - e.settled)::integer as in_flight,
+       extract(epoch from probe_at - clock_timestamp())::float8 as probe_in,
        extract(epoch from probe_wait)::float8 as probe_wait_s,
        extract(epoch from recover_at - clock_timestamp())::float8 as recover_in,
        extract(epoch from recover_wait)::float8 as recover_wait_s
-     from webhook_endpoints where id = md5($1)::uuid`,
+     from webhook_endpoints e join webhook_claims c on c.endpoint_id = e.id where e.id = md5($1)::uuid`,
     [url],
   )
   assert.ok(row, `there is an endpoint ${url}`)

@@ -72,6 +72,7 @@ const service = [
   'webhook_history',
   'webhook_attempts',
   'webhook_endpoints',
+  'webhook_claims',
   'webhook_installation',
   'webhook_project_secrets',
   'agent_stuck_episodes',
