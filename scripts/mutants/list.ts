@@ -168,8 +168,8 @@ export const mutants: Mutant[] = [
   {
     name: 'no last look after the sleep lock',
     file: 'src/dispatch/dispatcher.ts',
-    search: `if (state === 'taken') return // one last look`,
-    replace: `if (state === 'taken') return this.#waker.wait(this.#options.pollIntervalMs) // no look`,
+    search: `if (this.#lock === 'taken') return // one last look`,
+    replace: `if (this.#lock === 'taken') return this.#waker.wait(this.#options.pollIntervalMs) // no look`,
     test: [dispatcher, 'a change that commits between the last claim and the sleep lock is not missed'],
   },
   {

@@ -8,18 +8,19 @@ import { deliver } from './deliver.ts'
 import { InFlight, SLOW_MS } from './in-flight.ts'
 import { Listener } from './listener.ts'
 import { Loop } from './loop.ts'
+import { Pace } from './pace.ts'
 import { reclaimExpired } from './reclaim.ts'
 import { Settler } from './settler.ts'
-import { SleepLock } from './sleep-lock.ts'
+import { type LockState, SleepLock } from './sleep-lock.ts'
 import { Waker } from './waker.ts'
 
 /**
  * The loop that empties the outbox: wake, claim, send, settle.
  *
- *   busy ───nothing due for IDLE_AFTER_MS───► settling down: asks for the sleep lock, and polls meanwhile
+ *   busy ───few events come, or none for IDLE_AFTER_MS───► settling down: asks for the sleep lock, and polls meanwhile
  *   settling down ──lock held or followed; one last look finds nothing──► asleep, until a notification, the time of the
  *     next retry, or the poll
- *   asleep ──woken──► busy (the lock is given back when something was found)
+ *   asleep ──woken──► looks, and sleeps on; or, where many events come, busy: the lock is given back
  *
  * Several dispatchers share the work: `for update skip locked` gives each row to one of them. No transaction and no
  * connection is held across HTTP. All state is in the row; what this process forgets, its lease gives back.
@@ -56,6 +57,11 @@ const BUSY_POLL_MS = 4
 const SETTLING_POLL_MS = 20
 /** Sleep locks are asked for at most this often. */
 const IDLE_AFTER_MS = 50
+/**
+ * Events a second up to which a dispatcher sleeps between them. A notification is quicker than the poll; at several times
+ * this rate it would slow writers down, whose notifying commits queue behind one lock of the server.
+ */
+const FEW_A_SECOND = 300
 const NOTIFY_OTHERS_EVERY_MS = 250
 const RECLAIM_EVERY_MS = 500
 /** How often a dispatcher that may not send asks again; it costs no query. */
@@ -78,11 +84,15 @@ export class Dispatcher {
   readonly #inFlight = new InFlight()
   #running: Promise<void> | undefined
   #stopping = false
+  readonly #pace = new Pace()
   #lastBusyAt = 0
   /** `performance.now()` at the first notification since the last claim began. */
   #notifiedAt: number | undefined
   /** Only the poll ended the last wait, in which nothing could be captured without a notification. */
   #polled = false
+  /** What the sleep lock was when it was asked for last; undefined since it was given back. */
+  #lock: LockState | undefined
+  #askedForLockAt = 0
   #notifiedOthersAt = 0
 
   constructor(options: DispatcherOptions) {
@@ -184,7 +194,7 @@ export class Dispatcher {
 
   async #step(): Promise<void> {
     if (this.#options.maySend?.() === false) {
-      await this.#sleepLock.unlock()
+      await this.#wakeUp()
       this.#notifiedAt = undefined
       await this.#waker.wait(HELD_POLL_MS)
       return
@@ -198,20 +208,33 @@ export class Dispatcher {
     for (const delivery of claimed) void this.#deliver(delivery)
     if (claimed.length > 0) {
       this.#lastBusyAt = performance.now()
-      await this.#sleepLock.unlock()
+      this.#pace.add(claimed.length, this.#lastBusyAt)
+      if (this.#pace.perSecond(this.#lastBusyAt) > FEW_A_SECOND) await this.#wakeUp()
     }
     if (claimed.length < free) await this.#rest()
     else await this.#wakeOthers()
   }
 
+  async #wakeUp(): Promise<void> {
+    this.#lock = undefined
+    await this.#sleepLock.unlock()
+  }
+
   /** Waits for more work: a little while busy; until woken when no capture can go unnoticed. */
   async #rest(): Promise<void> {
     const start = performance.now()
-    if (start - this.#lastBusyAt < IDLE_AFTER_MS) return void (await this.#waker.wait(BUSY_POLL_MS))
+    const recentlyBusy = start - this.#lastBusyAt < IDLE_AFTER_MS
+    if (recentlyBusy && this.#pace.perSecond(start) > FEW_A_SECOND)
+      return void (await this.#waker.wait(BUSY_POLL_MS))
     if (!this.#claimer.roundDone) return
-    const state = await this.#sleepLock.tryLock()
-    if (state === 'writers') return void (await this.#waker.wait(SETTLING_POLL_MS))
-    if (state === 'taken') return // one last look, now that every capture notifies
+    const lost = (this.#lock === 'taken' || this.#lock === 'held') && !this.#sleepLock.held
+    if (lost || start - this.#askedForLockAt >= IDLE_AFTER_MS) {
+      this.#askedForLockAt = start
+      this.#lock = await this.#sleepLock.tryLock()
+      if (this.#lock === 'taken') return // one last look, now that every capture notifies
+    }
+    if (this.#lock === undefined || this.#lock === 'writers')
+      return void (await this.#waker.wait(recentlyBusy ? BUSY_POLL_MS : SETTLING_POLL_MS))
     // 'followed', 'crowded' or 'unreachable': the poll is the guarantee
     const now = performance.now()
     const untilPoll = this.#options.pollIntervalMs - (now - start)

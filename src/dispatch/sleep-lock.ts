@@ -36,6 +36,10 @@ export class SleepLock {
     this.#options = options
   }
 
+  get held(): boolean {
+    return this.#held
+  }
+
   async tryLock(): Promise<LockState> {
     const rows = await this.#query<{ state: LockState }>(tryLockSql, [sleepLockClass, this.#held])
     const state = rows?.[0]?.state ?? 'unreachable'

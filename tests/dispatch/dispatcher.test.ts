@@ -233,43 +233,48 @@ test('a transaction that captured before a dispatcher slept, and commits after, 
 
 test('a change that commits between the last claim and the sleep lock is not missed', async (t) => {
   const hooks = await receiver(t)
-  let busyAt = Number.POSITIVE_INFINITY
-  let late: string[] | undefined
-  // A claim finds nothing, and before the dispatcher knows, a writer commits that saw nobody asleep.
-  const slow = {
-    query: async (text: string, values: unknown[]) => {
-      const result = await db.pool.query(text, values)
-      if (!text.includes('webhook_claim')) return result
-      if (result.rows.length > 1) busyAt = performance.now()
-      else if (late !== undefined && performance.now() - busyAt >= 51) {
+  for (let round = 1; round <= 5; round++) {
+    let late: string[] | undefined = await runningTasks(db, hooks.url())
+    // Its first claim finds nothing, and before it knows, a writer commits that saw nobody asleep.
+    const slow = {
+      query: async (text: string, values: unknown[]) => {
+        const result = await db.pool.query(text, values)
+        if (!text.includes('webhook_claim') || late === undefined) return result
+        assert.deepEqual(await advisoryLocks(), [])
         const ids = late
         late = undefined
         await complete(db, ids)
-      }
-      return result
-    },
-  }
-  dispatcher(t, {
-    db: slow as unknown as DispatcherOptions['db'],
-    pollIntervalMs: 3_600_000,
-  }).dispatcher.start()
-  // Which claim is the last one before the lock is a matter of a millisecond: not every round hits it.
-  for (let [round, hits] = [1, 0]; hits < 5; round++) {
-    assert.ok(round <= 100, `${hits} of ${round} rounds changed something before the lock`)
-    await eventually(async () => assert.equal((await advisoryLocks()).length, 1), {
-      description: 'it sleeps',
-    })
-    const [first, ids] = [await runningTasks(db, hooks.url()), await runningTasks(db, hooks.url())]
-    late = ids
-    await complete(db, first)
-    await settledAs(first, 'delivered')
-    await eventually(async () => assert.ok(late === undefined || (await advisoryLocks()).length === 1))
-    if (late === undefined) {
-      hits++
-      await settledAs(ids, 'delivered')
+        return result
+      },
     }
-    late = undefined
+    const started = dispatcher(t, {
+      db: slow as unknown as DispatcherOptions['db'],
+      pollIntervalMs: 3_600_000,
+    })
+    started.dispatcher.start()
+    await hooks.waitFor(round, { timeoutMs: 5_000 })
+    await started.stop()
   }
+})
+
+test('between the events of a trickle a dispatcher sleeps on, and a flood wakes it for good', async (t) => {
+  const hooks = await receiver(t)
+  dispatcher(t, { pollIntervalMs: 3_600_000 }).dispatcher.start()
+  await eventually(async () => assert.equal((await advisoryLocks()).length, 1), { description: 'it sleeps' })
+  let received = 0
+  for (let n = 0; n < 20; n++) {
+    const ids = await runningTasks(db, hooks.url())
+    await complete(db, ids)
+    await hooks.waitFor((received += 1), { timeoutMs: 5_000 })
+    assert.equal((await advisoryLocks()).length, 1, 'writers notify')
+  }
+  const flood = await runningTasks(db, hooks.url(), 1_000)
+  await complete(db, flood)
+  await eventually(async () => assert.deepEqual(await advisoryLocks(), []), { description: 'it is busy' })
+  await hooks.waitFor(received + 1_000, { timeoutMs: 20_000 })
+  await eventually(async () => assert.equal((await advisoryLocks()).length, 1), {
+    description: 'it sleeps again',
+  })
 })
 
 test('a due row that somebody has locked is waited for, without a hot loop', async (t) => {
