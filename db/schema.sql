@@ -2375,9 +2375,9 @@ CREATE VIEW public.webhook_backlog AS
      LEFT JOIN public.webhook_endpoints e ON ((e.id = s.endpoint_id)))
      LEFT JOIN LATERAL ( SELECT split_part(split_part(o.url, '#'::text, 1), '?'::text, 1) AS url
            FROM public.webhook_outbox o
-          WHERE ((o.state = 'pending'::text) AND (o.endpoint_id = s.endpoint_id))
+          WHERE ((e.id IS NULL) AND (o.state = 'pending'::text) AND (o.endpoint_id = s.endpoint_id))
           ORDER BY o.endpoint_id, o.next_attempt_at, o.id
-         LIMIT 1) first ON ((e.id IS NULL)));
+         LIMIT 1) first ON (true));
 
 --
 -- Name: VIEW webhook_backlog; Type: COMMENT; Schema: public; Owner: -

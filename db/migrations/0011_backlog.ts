@@ -106,9 +106,9 @@ async function createView(db: Kysely<unknown>): Promise<void> {
     -- What was never claimed has no row of its own.
     left join lateral (
       select ${sql.raw(endpointUrl('o.url'))} as url from webhook_outbox o
-      where o.state = 'pending' and o.endpoint_id = s.endpoint_id
+      where e.id is null and o.state = 'pending' and o.endpoint_id = s.endpoint_id
       order by o.endpoint_id, o.next_attempt_at, o.id limit 1
-    ) first on e.id is null`.execute(db)
+    ) first on true`.execute(db)
   await describe(db, 'view', 'webhook_backlog', 'What is owed, one row an endpoint', {
     endpoint_id: 'Endpoint: the URL without query and fragment, hashed',
     endpoint: 'The URL without query and fragment',
