@@ -1,20 +1,25 @@
 import { type RawBuilder, sql } from 'kysely'
 
 /**
- * The trigger's INSERT: the rows that `eventFunction(new)` gives, which has no row where no URL applies.
+ * The trigger's INSERT of the fields of `e`. That is a row of `eventFunction(new)`, where it is given, and the variables of a
+ * PL/pgSQL block labelled e where it is not: a plain row, which costs less to start than a query.
  * Statement text for a PL/pgSQL body that runs without a pinned search_path: every name carries its schema.
  */
 export function insertEvents(
   schema: string,
   entityType: 'task' | 'agent',
-  eventFunction: string,
+  eventFunction?: string,
 ): RawBuilder<unknown> {
   const taskId = entityType === 'task' ? 'e.entity_id' : 'e.task_id'
   return sql`insert into ${sql.id(schema, 'webhook_outbox')}
         (event_type, entity_type, entity_id, project_id, ticket_id, task_id, agent_id, url, payload, traceparent)
       select e.event_type, ${sql.lit(entityType)}, e.entity_id, e.project_id, e.ticket_id, ${sql.raw(taskId)}, e.agent_id,
-        e.url, e.payload, ${sql.raw(writersTrace)}
-      from ${sql.id(schema, eventFunction)}(new) e;`
+        e.url, e.payload, ${sql.raw(writersTrace)}${
+          eventFunction === undefined
+            ? sql``
+            : sql`
+      from ${sql.id(schema, eventFunction)}(new) e`
+        };`
 }
 
 /**

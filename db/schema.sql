@@ -14,6 +14,60 @@ SET client_min_messages = warning;
 SET row_security = off;
 
 --
+-- Name: webhook_completed_data; Type: TYPE; Schema: public; Owner: -
+--
+
+CREATE TYPE public.webhook_completed_data AS (
+	result text,
+	duration_seconds numeric,
+	output_summary text
+);
+
+--
+-- Name: TYPE webhook_completed_data; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TYPE public.webhook_completed_data IS 'The data of task.completed';
+
+--
+-- Name: webhook_failed_data; Type: TYPE; Schema: public; Owner: -
+--
+
+CREATE TYPE public.webhook_failed_data AS (
+	error text,
+	retry_count bigint,
+	max_retries bigint
+);
+
+--
+-- Name: TYPE webhook_failed_data; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TYPE public.webhook_failed_data IS 'The data of task.failed';
+
+--
+-- Name: webhook_task_body; Type: TYPE; Schema: public; Owner: -
+--
+
+CREATE TYPE public.webhook_task_body AS (
+	event_type text,
+	"timestamp" text,
+	entity_type text,
+	entity_id text,
+	project_id text,
+	ticket_id text,
+	task_id text,
+	agent_id text,
+	data json
+);
+
+--
+-- Name: TYPE webhook_task_body; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TYPE public.webhook_task_body IS 'The body of task.completed and task.failed';
+
+--
 -- Name: webhook_capture_stuck_agent(); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -50,15 +104,34 @@ COMMENT ON FUNCTION public.webhook_capture_stuck_agent() IS 'Writes the events o
 CREATE FUNCTION public.webhook_capture_task() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     AS $$
+    <<e>>
+    declare
+      event_type pg_catalog.text;
+      entity_id pg_catalog.text;
+      project_id pg_catalog.text;
+      ticket_id pg_catalog.text;
+      agent_id pg_catalog.text;
+      url pg_catalog.text;
+      completed pg_catalog.bool;
+      payload pg_catalog.json;
     begin
-      insert into "public"."webhook_outbox"
+      select t.entity_id, t.project_id, t.ticket_id, t.agent_id, t.url, t.completed
+      into e.entity_id, e.project_id, e.ticket_id, e.agent_id, e.url, e.completed
+      from "public"."webhook_task_event"(new) t;
+      if e.url is not null then
+        if e.completed then
+          e.event_type := 'task.completed';
+          e.payload := "public"."webhook_completed_body"(new, e.entity_id, e.project_id, e.ticket_id, e.agent_id);
+        else
+          e.event_type := 'task.failed';
+          e.payload := "public"."webhook_failed_body"(new, e.entity_id, e.project_id, e.ticket_id, e.agent_id);
+        end if;
+        insert into "public"."webhook_outbox"
         (event_type, entity_type, entity_id, project_id, ticket_id, task_id, agent_id, url, payload, traceparent)
       select e.event_type, 'task', e.entity_id, e.project_id, e.ticket_id, e.entity_id, e.agent_id,
         e.url, e.payload, case when pg_catalog.current_setting('webhook.traceparent', true) operator(pg_catalog.~~) '00-________________________________-________________-__' collate pg_catalog."C"
           then case when pg_catalog.translate(pg_catalog.current_setting('webhook.traceparent', true) collate pg_catalog."C", '0123456789abcdef', '') operator(pg_catalog.=) '---'
-          then pg_catalog.current_setting('webhook.traceparent', true) end end
-      from "public"."webhook_task_event"(new) e;
-      if found then
+          then pg_catalog.current_setting('webhook.traceparent', true) end end;
         if not pg_catalog.pg_try_advisory_xact_lock_shared(
           2003332975, '"public".webhook_outbox'::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int4) then
           perform pg_catalog.pg_notify('webhook_outbox', '');
@@ -258,6 +331,58 @@ CREATE FUNCTION public.webhook_claim(max_rows integer, lease_ms double precision
 --
 
 COMMENT ON FUNCTION public.webhook_claim(max_rows integer, lease_ms double precision, max_held integer, cap integer, slow_budget integer, held jsonb, hanging uuid[], hot uuid[], after uuid, visits integer) IS 'Takes what is due for a dispatcher, within the limits of each endpoint; for the dispatcher''s use only';
+
+--
+-- Name: webhook_text(text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.webhook_text(value text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    RETURN CASE WHEN (char_length(value) > 4000) THEN ("left"(value, 3988) || '…[truncated]'::text) ELSE value END;
+
+--
+-- Name: FUNCTION webhook_text(value text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.webhook_text(value text) IS 'A text as payloads carry it: at most 4,000 characters';
+
+SET default_tablespace = '';
+
+SET default_table_access_method = heap;
+
+--
+-- Name: tasks; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.tasks (
+    id text DEFAULT (gen_random_uuid())::text NOT NULL,
+    ticket_id text,
+    title text,
+    status text DEFAULT 'pending'::text NOT NULL,
+    assigned_agent_id text,
+    result jsonb,
+    error_message text,
+    retry_count integer DEFAULT 0 NOT NULL,
+    max_retries integer DEFAULT 3 NOT NULL,
+    started_at timestamp with time zone,
+    completed_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+--
+-- Name: webhook_completed_body(public.tasks, text, text, text, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.webhook_completed_body(task public.tasks, entity_id text, project_id text, ticket_id text, agent_id text) RETURNS json
+    LANGUAGE sql
+    RETURN row_to_json(ROW('task.completed'::text, to_char((clock_timestamp() AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'::text), 'task'::text, entity_id, project_id, ticket_id, entity_id, agent_id, row_to_json(ROW(CASE WHEN (jsonb_typeof(((task).result -> 'result'::text)) = 'string'::text) THEN public.webhook_text(((task).result ->> 'result'::text)) ELSE 'success'::text END, CASE WHEN (isfinite((task).completed_at) AND isfinite((task).started_at)) THEN trunc((EXTRACT(epoch FROM (task).completed_at) - EXTRACT(epoch FROM (task).started_at))) ELSE NULL::numeric END, CASE WHEN (jsonb_typeof(((task).result -> 'output_summary'::text)) = 'string'::text) THEN public.webhook_text(((task).result ->> 'output_summary'::text)) ELSE NULL::text END)::public.webhook_completed_data))::public.webhook_task_body);
+
+--
+-- Name: FUNCTION webhook_completed_body(task public.tasks, entity_id text, project_id text, ticket_id text, agent_id text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.webhook_completed_body(task public.tasks, entity_id text, project_id text, ticket_id text, agent_id text) IS 'The body of task.completed';
 
 --
 -- Name: webhook_confirm_installation(text); Type: FUNCTION; Schema: public; Owner: -
@@ -465,10 +590,6 @@ CREATE FUNCTION public.webhook_drop_expired_partition(delivered interval, dead i
 --
 
 COMMENT ON FUNCTION public.webhook_drop_expired_partition(delivered interval, dead interval) IS 'Drops the oldest partition that is past its retention and returns its name; null when none is left';
-
-SET default_tablespace = '';
-
-SET default_table_access_method = heap;
 
 --
 -- Name: webhook_outbox; Type: TABLE; Schema: public; Owner: -
@@ -764,6 +885,20 @@ END;
 --
 
 COMMENT ON FUNCTION public.webhook_end_missing_heartbeat(agent public.agents) IS 'Ends the open episode for want of a heartbeat of an agent that gave one';
+
+--
+-- Name: webhook_failed_body(public.tasks, text, text, text, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.webhook_failed_body(task public.tasks, entity_id text, project_id text, ticket_id text, agent_id text) RETURNS json
+    LANGUAGE sql
+    RETURN row_to_json(ROW('task.failed'::text, to_char((clock_timestamp() AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'::text), 'task'::text, entity_id, project_id, ticket_id, entity_id, agent_id, row_to_json(ROW(public.webhook_text((task).error_message), ((task).retry_count)::bigint, ((task).max_retries)::bigint)::public.webhook_failed_data))::public.webhook_task_body);
+
+--
+-- Name: FUNCTION webhook_failed_body(task public.tasks, entity_id text, project_id text, ticket_id text, agent_id text); Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON FUNCTION public.webhook_failed_body(task public.tasks, entity_id text, project_id text, ticket_id text, agent_id text) IS 'The body of task.failed';
 
 --
 -- Name: webhook_heartbeat(); Type: FUNCTION; Schema: public; Owner: -
@@ -1487,20 +1622,6 @@ CREATE FUNCTION public.webhook_settle(ids bigint[], tokens uuid[], kinds text[],
 COMMENT ON FUNCTION public.webhook_settle(ids bigint[], tokens uuid[], kinds text[], probes boolean[], waits_ms double precision[], starts timestamp with time zone[], durations_ms integer[], statuses integer[], errors text[], responses text[], recoverables boolean[], pauses boolean[], per_endpoint integer, operator_url text) IS 'Records what came of a batch of deliveries; for the dispatcher''s use only';
 
 --
--- Name: webhook_text(text); Type: FUNCTION; Schema: public; Owner: -
---
-
-CREATE FUNCTION public.webhook_text(value text) RETURNS text
-    LANGUAGE sql IMMUTABLE
-    RETURN CASE WHEN (char_length(value) > 4000) THEN ("left"(value, 3988) || '…[truncated]'::text) ELSE value END;
-
---
--- Name: FUNCTION webhook_text(value text); Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON FUNCTION public.webhook_text(value text) IS 'A text as payloads carry it: at most 4,000 characters';
-
---
 -- Name: webhook_time(timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -1513,26 +1634,6 @@ CREATE FUNCTION public.webhook_time(value timestamp with time zone) RETURNS text
 --
 
 COMMENT ON FUNCTION public.webhook_time(value timestamp with time zone) IS 'A time as payloads carry it: RFC 3339, UTC, milliseconds';
-
---
--- Name: tasks; Type: TABLE; Schema: public; Owner: -
---
-
-CREATE TABLE public.tasks (
-    id text DEFAULT (gen_random_uuid())::text NOT NULL,
-    ticket_id text,
-    title text,
-    status text DEFAULT 'pending'::text NOT NULL,
-    assigned_agent_id text,
-    result jsonb,
-    error_message text,
-    retry_count integer DEFAULT 0 NOT NULL,
-    max_retries integer DEFAULT 3 NOT NULL,
-    started_at timestamp with time zone,
-    completed_at timestamp with time zone,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL
-);
 
 --
 -- Name: webhook_stuck_event(public.agent_stuck_episodes); Type: FUNCTION; Schema: public; Owner: -
@@ -1589,54 +1690,21 @@ COMMENT ON FUNCTION public.webhook_stuck_event(episode public.agent_stuck_episod
 -- Name: webhook_task_event(public.tasks); Type: FUNCTION; Schema: public; Owner: -
 --
 
-CREATE FUNCTION public.webhook_task_event(task public.tasks) RETURNS TABLE(event_type text, entity_id text, project_id text, ticket_id text, agent_id text, url text, payload json)
+CREATE FUNCTION public.webhook_task_event(task public.tasks) RETURNS TABLE(entity_id text, project_id text, ticket_id text, agent_id text, url text, completed boolean)
     LANGUAGE sql STABLE
     BEGIN ATOMIC
- SELECT e.event_type,
-     e.entity_id,
+ SELECT e.entity_id,
      e.project_id,
      e.ticket_id,
      e.agent_id,
      e.url,
-     ( SELECT row_to_json(body.*) AS row_to_json
-            FROM ( SELECT e.event_type,
-                     to_char((clock_timestamp() AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'::text) AS "timestamp",
-                     'task'::text AS entity_type,
-                     e.entity_id,
-                     e.project_id,
-                     e.ticket_id,
-                     e.entity_id AS task_id,
-                     e.agent_id,
-                         CASE e.event_type
-                             WHEN 'task.completed'::text THEN ( SELECT row_to_json(data.*) AS row_to_json
-                                FROM ( SELECT
- CASE
-  WHEN (jsonb_typeof(((webhook_task_event.task).result -> 'result'::text)) = 'string'::text) THEN public.webhook_text(((webhook_task_event.task).result ->> 'result'::text))
-  ELSE 'success'::text
- END AS result,
- CASE
-  WHEN (isfinite((webhook_task_event.task).completed_at) AND isfinite((webhook_task_event.task).started_at)) THEN trunc((EXTRACT(epoch FROM (webhook_task_event.task).completed_at) - EXTRACT(epoch FROM (webhook_task_event.task).started_at)))
-  ELSE NULL::numeric
- END AS duration_seconds,
- CASE
-  WHEN (jsonb_typeof(((webhook_task_event.task).result -> 'output_summary'::text)) = 'string'::text) THEN public.webhook_text(((webhook_task_event.task).result ->> 'output_summary'::text))
-  ELSE NULL::text
- END AS output_summary) data)
-                             ELSE ( SELECT row_to_json(data.*) AS row_to_json
-                                FROM ( SELECT public.webhook_text((webhook_task_event.task).error_message) AS error,
-                                         (webhook_task_event.task).retry_count AS retry_count,
-                                         (webhook_task_event.task).max_retries AS max_retries) data)
-                         END AS data) body) AS row_to_json
-    FROM ( SELECT
-                 CASE
-                     WHEN (((webhook_task_event.task).status COLLATE "C") = 'completed'::text) THEN 'task.completed'::text
-                     ELSE 'task.failed'::text
-                 END AS event_type,
-             (webhook_task_event.task).id AS entity_id,
+     e.completed
+    FROM ( SELECT (webhook_task_event.task).id AS entity_id,
              ticket.project_id,
              ticket.id AS ticket_id,
              (webhook_task_event.task).assigned_agent_id AS agent_id,
-             COALESCE(NULLIF((ticket.webhook_url)::text, ''::text), NULLIF((project.webhook_url)::text, ''::text)) AS url
+             COALESCE(NULLIF((ticket.webhook_url)::text, ''::text), NULLIF((project.webhook_url)::text, ''::text)) AS url,
+             (((webhook_task_event.task).status COLLATE "C") = 'completed'::text) AS completed
             FROM (public.tickets ticket
               LEFT JOIN public.projects project ON ((project.id = ticket.project_id)))
            WHERE (ticket.id = (webhook_task_event.task).ticket_id)) e
@@ -1648,7 +1716,7 @@ END;
 -- Name: FUNCTION webhook_task_event(task public.tasks); Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON FUNCTION public.webhook_task_event(task public.tasks) IS 'The event of a task that just became completed or failed; no row where no URL applies';
+COMMENT ON FUNCTION public.webhook_task_event(task public.tasks) IS 'What and where to send of a task that just became completed or failed; no row where no URL applies';
 
 --
 -- Name: webhook_url_now(text, text); Type: FUNCTION; Schema: public; Owner: -

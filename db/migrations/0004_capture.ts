@@ -6,12 +6,14 @@ import { currentSchema } from '../search-path.ts'
  * Capture: a change of tasks.status to completed or failed writes its event in the same transaction.
  *
  * Three parts, each for a reason:
- * - webhook_task_event has a BEGIN ATOMIC body: the server tracks the host columns that it names, so that
- *   a host's later rename is followed and a drop is refused by name. Its names and operators are resolved
- *   here and now, and no search_path changes them. It is inlined into the trigger's one INSERT.
+ * - webhook_task_event and the two bodies are parsed here and now: the server tracks the host columns that they name, so
+ *   that a host's later rename is followed and a drop is refused by name, and no search_path changes what their
+ *   names and operators mean. They are inlined into the trigger's statements.
  * - webhook_capture_task is SECURITY DEFINER, because writers hold no grant on this service's tables. It has
  *   no SET clause, which would cost every captured change; it names everything by schema instead and uses
- *   no operator, so that there is nothing for a search_path to redirect.
+ *   no operator, so that there is nothing for a search_path to redirect. The URL is looked up first, so that a change to
+ *   which none applies costs nothing else; the body is an expression without a query, which PL/pgSQL evaluates
+ *   without one; the INSERT is of a plain row.
  * - The trigger's WHEN compares OLD and NEW after all BEFORE triggers, which UPDATE OF status would miss, and
  *   costs other updates nothing. It compares in the collation "C": to another one, 'Completed' may be the same.
  *
@@ -24,39 +26,17 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await createTextFunctions(db)
   const partitioned = await isPartitioned(db, 'tasks')
 
-  // Unknown and infinite times are null, and epochs are subtracted: extreme times overflow an interval.
   await sql`
     create function webhook_task_event(task tasks)
-    returns table (event_type text, entity_id text, project_id text, ticket_id text, agent_id text, url text, payload json)
+    returns table (entity_id text, project_id text, ticket_id text, agent_id text, url text, completed boolean)
     language sql stable
     begin atomic
-      select e.event_type, e.entity_id, e.project_id, e.ticket_id, e.agent_id, e.url, (
-        select row_to_json(body) from (select
-          e.event_type,
-          to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "timestamp",
-          'task' as entity_type, e.entity_id, e.project_id, e.ticket_id, e.entity_id as task_id, e.agent_id,
-          case e.event_type
-            when 'task.completed' then (select row_to_json(data) from (select
-              case when jsonb_typeof((task).result -> 'result') = 'string'
-                then webhook_text((task).result ->> 'result') else 'success' end as result,
-              case when isfinite((task).completed_at) and isfinite((task).started_at)
-                then trunc(extract(epoch from (task).completed_at) - extract(epoch from (task).started_at))
-                end as duration_seconds,
-              case when jsonb_typeof((task).result -> 'output_summary') = 'string'
-                then webhook_text((task).result ->> 'output_summary') end as output_summary
-            ) data)
-            else (select row_to_json(data) from (select
-              webhook_text((task).error_message::text) as error, (task).retry_count, (task).max_retries
-            ) data)
-          end as data
-        ) body
-      )
+      select e.entity_id, e.project_id, e.ticket_id, e.agent_id, e.url, e.completed
       from (
-        select case when (task).status::text collate "C" = 'completed' then 'task.completed' else 'task.failed' end as event_type,
-          (task).id::text as entity_id,
-          ticket.project_id::text as project_id, ticket.id::text as ticket_id,
+        select (task).id::text as entity_id, ticket.project_id::text as project_id, ticket.id::text as ticket_id,
           (task).assigned_agent_id::text as agent_id,
-          coalesce(nullif(ticket.webhook_url, ''), nullif(project.webhook_url, ''))::text as url
+          coalesce(nullif(ticket.webhook_url, ''), nullif(project.webhook_url, ''))::text as url,
+          (task).status::text collate "C" = 'completed' as completed
         from tickets ticket left join projects project on project.id = ticket.project_id
         where ticket.id = (task).ticket_id
       ) e
@@ -65,13 +45,36 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     end`.execute(db)
   await sql`
     comment on function webhook_task_event(tasks) is
-      'The event of a task that just became completed or failed; no row where no URL applies'`.execute(db)
+      'What and where to send of a task that just became completed or failed; no row where no URL applies'`.execute(
+    db,
+  )
+  await createBodies(db)
 
   await sql`
     create function webhook_capture_task() returns trigger language plpgsql security definer as $$
+    <<e>>
+    declare
+      event_type pg_catalog.text;
+      entity_id pg_catalog.text;
+      project_id pg_catalog.text;
+      ticket_id pg_catalog.text;
+      agent_id pg_catalog.text;
+      url pg_catalog.text;
+      completed pg_catalog.bool;
+      payload pg_catalog.json;
     begin
-      ${insertEvents(schema, 'task', 'webhook_task_event')}
-      if found then
+      select t.entity_id, t.project_id, t.ticket_id, t.agent_id, t.url, t.completed
+      into e.entity_id, e.project_id, e.ticket_id, e.agent_id, e.url, e.completed
+      from ${sql.id(schema, 'webhook_task_event')}(new) t;
+      if e.url is not null then
+        if e.completed then
+          e.event_type := 'task.completed';
+          e.payload := ${sql.id(schema, 'webhook_completed_body')}(new, e.entity_id, e.project_id, e.ticket_id, e.agent_id);
+        else
+          e.event_type := 'task.failed';
+          e.payload := ${sql.id(schema, 'webhook_failed_body')}(new, e.entity_id, e.project_id, e.ticket_id, e.agent_id);
+        end if;
+        ${insertEvents(schema, 'task')}
         ${wakeDispatcher(schema)}
       end if;
       return ${sql.raw(partitioned ? 'new' : 'null')};
@@ -96,9 +99,69 @@ export async function down(db: Kysely<unknown>): Promise<void> {
   await sql`set local lock_timeout = '10s'`.execute(db)
   // CASCADE takes the trigger, wherever the host has moved its table, and nothing else can depend on it.
   await sql`drop function webhook_capture_task() cascade`.execute(db)
-  await sql`drop function webhook_task_event`.execute(db)
+  await sql`drop function webhook_task_event, webhook_completed_body, webhook_failed_body`.execute(db)
+  await sql`drop type webhook_task_body, webhook_completed_data, webhook_failed_data`.execute(db)
   await sql`drop function webhook_time(timestamptz)`.execute(db)
   await sql`drop function webhook_text(text)`.execute(db)
+}
+
+/**
+ * The body of each event. Row types give compact JSON in the order of their columns by two calls, where concatenation takes
+ * thirty: what a change costs here is not their run but the start of each function that an expression names. So each
+ * event has its own.
+ */
+async function createBodies(db: Kysely<unknown>): Promise<void> {
+  for (const [type, columns, comment] of [
+    [
+      'webhook_completed_data',
+      'result text, duration_seconds numeric, output_summary text',
+      'task.completed',
+    ],
+    ['webhook_failed_data', 'error text, retry_count bigint, max_retries bigint', 'task.failed'],
+  ] as const) {
+    await sql`create type ${sql.id(type)} as (${sql.raw(columns)})`.execute(db)
+    await sql`comment on type ${sql.id(type)} is ${sql.lit(`The data of ${comment}`)}`.execute(db)
+  }
+  await sql`
+    create type webhook_task_body as (event_type text, "timestamp" text, entity_type text, entity_id text, project_id text,
+      ticket_id text, task_id text, agent_id text, data json)`.execute(db)
+  await sql`comment on type webhook_task_body is 'The body of task.completed and task.failed'`.execute(db)
+
+  // Unknown and infinite times are null, and epochs are subtracted: extreme times overflow an interval.
+  await createBody(
+    db,
+    'completed',
+    `row(
+        case when jsonb_typeof((task).result -> 'result') = 'string'
+          then webhook_text((task).result ->> 'result') else 'success' end,
+        case when isfinite((task).completed_at) and isfinite((task).started_at)
+          then trunc(extract(epoch from (task).completed_at) - extract(epoch from (task).started_at)) end,
+        case when jsonb_typeof((task).result -> 'output_summary') = 'string'
+          then webhook_text((task).result ->> 'output_summary') end
+      )::webhook_completed_data`,
+  )
+  await createBody(
+    db,
+    'failed',
+    `row(webhook_text((task).error_message::text), (task).retry_count, (task).max_retries)::webhook_failed_data`,
+  )
+}
+
+async function createBody(db: Kysely<unknown>, status: 'completed' | 'failed', data: string): Promise<void> {
+  const name = sql.id(`webhook_${status}_body`)
+  // Volatile, as the clock is: what is declared stable and calls it would not be inlined.
+  await sql`
+    create function ${name}(task tasks, entity_id text, project_id text, ticket_id text, agent_id text) returns json
+    language sql volatile
+    return row_to_json(row(
+      ${sql.lit(`task.${status}`)}, to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+      'task', entity_id, project_id, ticket_id, entity_id, agent_id,
+      row_to_json(${sql.raw(data)})
+    )::webhook_task_body)`.execute(db)
+  await sql`
+    comment on function ${name}(tasks, text, text, text, text) is ${sql.lit(`The body of task.${status}`)}`.execute(
+    db,
+  )
 }
 
 async function isPartitioned(db: Kysely<unknown>, table: string): Promise<boolean> {
