@@ -17,6 +17,11 @@ import { currentSchema } from '../search-path.ts'
  * - The trigger's WHEN compares OLD and NEW after all BEFORE triggers, which UPDATE OF status would miss, and
  *   costs other updates nothing. It compares in the collation "C": to another one, 'Completed' may be the same.
  *
+ * It fires for each row. A trigger of the statement with transition tables makes an update of 10,000 tasks 1.9 times as
+ * fast (3.7 times the bare update, and not 7), and is not worth it: only an order that nobody promises pairs an old row with
+ * its new one; a table that becomes a partition or a child of another would lose its events without a word, as
+ * such triggers fire for the table that the statement names; and one completion becomes dearer, not cheaper.
+ *
  * Where tasks is partitioned, an update that moves a row to another partition fires no AFTER UPDATE trigger
  * (it is a delete and an insert). There the trigger is the last of the BEFORE UPDATE ones instead, by its name.
  */

@@ -223,3 +223,40 @@ test('a partition that is attached later is captured too', async (t) => {
   await db.query(`update tasks_later set status = 'completed'`)
   await onlyEvent(db, task)
 })
+
+test('a status that a foreign key renames is captured, for each task that has it', async (t) => {
+  const db = await host(
+    t,
+    `create table statuses (name text primary key);
+     insert into statuses values ('running'), ('done'), ('failed');
+     create table tasks (id text primary key, ticket_id text, status text references statuses on update cascade)`,
+  )
+  const [one, two, other] = [await runningTask(db), await runningTask(db), await runningTask(db)]
+  await db.query(`update tasks set status = 'done' where id in ($1, $2)`, [one, two])
+  await db.query(`update statuses set name = 'completed' where name = 'done'`)
+  for (const task of [one, two]) assert.deepEqual(await eventTypes(db, task), ['task.completed'])
+  assert.deepEqual(await eventTypes(db, other), [])
+})
+
+const parents: [name: string, ddl: string][] = [
+  [
+    'partition of another',
+    `create table all_tasks (like tasks including defaults) partition by list (id);
+     alter table all_tasks attach partition tasks default`,
+  ],
+  [
+    'child of another',
+    'create table all_tasks (like tasks including defaults); alter table tasks inherit all_tasks',
+  ],
+]
+
+for (const [name, ddl] of parents) {
+  test(`a table that the host makes a ${name} later is captured whichever of them is updated`, async (t) => {
+    const db = await host(t, 'create table tasks (id text not null, ticket_id text, status text)')
+    const task = await runningTask(db)
+    await db.query(ddl)
+    await db.query(`update all_tasks set status = 'completed'`)
+    await db.query(`update tasks set status = 'failed'`)
+    assert.deepEqual(await eventTypes(db, task), ['task.completed', 'task.failed'])
+  })
+}

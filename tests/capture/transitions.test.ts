@@ -148,6 +148,47 @@ test("what a host's BEFORE trigger makes of the status is what counts", async ()
   await db.query('drop function host_rule() cascade')
 })
 
+test('tasks that swap their ids while one of them completes give the event of that one, under its new id', async () => {
+  const [one, two] = [await runningTask(db), await runningTask(db)]
+  await db.query('alter table tasks drop constraint tasks_pkey')
+  await db.query(
+    `update tasks set id = case id when $1 then $2 else $1 end, status = case id when $1 then 'completed' else status end
+     where id in ($1, $2)`,
+    [one, two],
+  )
+  await db.query('alter table tasks add primary key (id)')
+  assert.deepEqual([await eventTypes(db, one), await eventTypes(db, two)], [[], ['task.completed']])
+})
+
+test('several updates of one statement are captured each', async () => {
+  const [one, two] = [await runningTask(db), await runningTask(db)]
+  await db.query(
+    `with first as (update tasks set status = 'failed' where id = $1 returning id)
+     update tasks set status = 'completed' where id = $2 and exists (select from first)`,
+    [one, two],
+  )
+  assert.deepEqual(
+    [await eventTypes(db, one), await eventTypes(db, two)],
+    [['task.failed'], ['task.completed']],
+  )
+})
+
+test("a change that a host's trigger makes because of another is captured as well, each once", async () => {
+  const [one, two] = [await runningTask(db), await runningTask(db)]
+  await db.query(`
+    create function host_follows() returns trigger language plpgsql as $$ begin
+      update tasks set status = 'failed' where id = '${two}';
+      return null;
+    end $$;
+    create trigger host_follows after update on tasks for each row when (new.id = '${one}') execute function host_follows()`)
+  await setStatus(db, one, 'completed')
+  await db.query('drop function host_follows() cascade')
+  assert.deepEqual(
+    [await eventTypes(db, one), await eventTypes(db, two)],
+    [['task.completed'], ['task.failed']],
+  )
+})
+
 const rollbacks: [
   name: string,
   run: (session: pg.PoolClient, task: string) => Promise<unknown>,
