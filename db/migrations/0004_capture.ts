@@ -15,7 +15,7 @@ import { currentSchema } from '../search-path.ts'
  *   which none applies costs nothing else; the body is an expression without a query, which PL/pgSQL evaluates
  *   without one; the INSERT is of a plain row.
  * - The trigger's WHEN compares OLD and NEW after all BEFORE triggers, which UPDATE OF status would miss, and
- *   costs other updates nothing. It compares in the collation "C": to another one, 'Completed' may be the same.
+ *   spares other updates the call: it costs them 4 µs a statement, and next to nothing a row. It compares in the collation "C": to another one, 'Completed' may be the same.
  *
  * It fires for each row. A trigger of the statement with transition tables makes an update of 10,000 tasks 1.9 times as
  * fast (3.7 times the bare update, and not 7), and is not worth it: only an order that nobody promises pairs an old row with
