@@ -1,8 +1,8 @@
 import { type Kysely, sql } from 'kysely'
 import type { Database } from '../database/tables.ts'
 
-/** What was settled in one minute. */
-export interface Minute {
+/** What was settled in a minute or an hour. */
+export interface Slot {
   /** Unix time of its beginning, in milliseconds. */
   at: number
   delivered: number
@@ -13,67 +13,134 @@ export interface Minute {
 }
 
 const minute = 60_000
-const minutes = 60
-/** Minutes that are asked for again: a settlement may commit some seconds after its time. */
-const open = 2
+const hour = 60 * minute
+
+/** How far back a page can look, by its name in the URL. */
+export const windows = {
+  '1h': { name: '1 hour', unit: 'minute', slotMs: minute, slots: 60 },
+  '24h': { name: '24 hours', unit: 'hour', slotMs: hour, slots: 24 },
+  '7d': { name: '7 days', unit: 'hour', slotMs: hour, slots: 168 },
+} as const
+
+export type WindowName = keyof typeof windows
+
+/** The one that a URL names; an hour where it names none. */
+export function windowOf(name: string | undefined): WindowName {
+  return name !== undefined && Object.hasOwn(windows, name) ? (name as WindowName) : '1h'
+}
+
+export interface Seen {
+  window: WindowName
+  /** The one that runs last. */
+  slots: Slot[]
+  /** Slots at the beginning that are not counted yet: the next look counts on. */
+  uncounted: number
+}
+
+/** A settlement may commit some seconds after its time: slots are asked for again until they are so old. */
+const lateMs = 2 * minute
+/** How long one look counts: a page is to answer within a tenth of a second. */
+const budgetMs = 40
+/** Endpoints whose hours are kept, those that were looked at last. */
+const most = 100
+
+const everything = ''
 
 /**
- * The last hour by minutes, the one that runs last. Minutes that are over do not change any more and are kept, so that a
- * page that is looked at all day costs the last two minutes each time.
+ * What was settled, by minutes or hours. Those that are over do not change any more and are kept: a page that is looked at all
+ * day costs the last of them each time. A week is counted from now backwards, in as many looks as it takes.
  */
 export class Activity {
   readonly #db: Kysely<Database>
-  readonly #closed = new Map<number, Minute>()
+  /** By endpoint, or of everything; then by their beginning. */
+  readonly #minutes = new Map<string, Map<number, Slot>>()
+  readonly #hours = new Map<string, Map<number, Slot>>()
 
   constructor(db: Kysely<Database>) {
     this.#db = db
   }
 
-  async lastHour(now = Date.now()): Promise<Minute[]> {
-    const current = now - (now % minute)
-    const all = Array.from({ length: minutes }, (_, i) => current - (minutes - 1 - i) * minute)
-    const from = all.find((at) => !this.#closed.has(at)) ?? current
-    const found = new Map((await settledByMinute(this.#db, from)).map((one) => [one.at, one]))
-    const seen = all.map((at) => this.#closed.get(at) ?? found.get(at) ?? nothing(at))
-    this.#closed.clear()
-    for (const one of seen.slice(0, -open)) this.#closed.set(one.at, one)
-    return seen
+  async look(window: WindowName, endpointId = everything, now = Date.now()): Promise<Seen> {
+    const { slotMs, slots: count } = windows[window]
+    const current = now - (now % slotMs)
+    const starts = Array.from({ length: count }, (_, i) => current - (count - 1 - i) * slotMs)
+    const kept = keptFor(slotMs === hour ? this.#hours : this.#minutes, endpointId)
+    const fresh = await this.#count(starts, slotMs, kept, endpointId, now)
+    const oldest = slotMs === hour ? current - windows['7d'].slots * hour : starts[0]!
+    for (const at of kept.keys()) if (at < oldest) kept.delete(at)
+    const slots = starts.map((at) => fresh.get(at) ?? kept.get(at))
+    const uncounted = slots.findLastIndex((slot) => slot === undefined) + 1
+    return { window, slots: slots.map((slot, i) => slot ?? nothing(starts[i]!)), uncounted }
+  }
+
+  /** From now backwards, in steps that double while they are quick, until all is counted or the time is spent. */
+  async #count(
+    starts: number[],
+    slotMs: number,
+    kept: Map<number, Slot>,
+    endpointId: string,
+    now: number,
+  ): Promise<Map<number, Slot>> {
+    const began = performance.now()
+    const fresh = new Map<number, Slot>()
+    // An hour is counted by its minutes at once: it is what a page shows first.
+    let step = slotMs === minute ? starts.length : 1
+    let left = starts.length
+    while (left > 0 && (left === starts.length || performance.now() - began < budgetMs)) {
+      while (left > 0 && kept.has(starts[left - 1]!)) left--
+      const chunk = starts.slice(Math.max(0, left - step), left)
+      if (chunk.length === 0) break
+      left -= chunk.length
+      const missing = chunk.find((at) => !kept.has(at))!
+      const stepBegan = performance.now()
+      const found = await settledBySlot(this.#db, missing, chunk.at(-1)! + slotMs, slotMs, endpointId)
+      if (performance.now() - stepBegan < budgetMs / 4) step *= 2
+      for (const at of chunk.filter((one) => one >= missing)) {
+        const slot = found.get(at) ?? nothing(at)
+        ;(at + slotMs + lateMs <= now ? kept : fresh).set(at, slot)
+      }
+    }
+    return fresh
   }
 }
 
-/** The last hour of one endpoint, which is looked at too seldom to be kept. */
-export async function lastHourOf(
-  db: Kysely<Database>,
-  endpointId: string,
-  now = Date.now(),
-): Promise<Minute[]> {
-  const first = now - (now % minute) - (minutes - 1) * minute
-  const found = new Map((await settledByMinute(db, first, endpointId)).map((one) => [one.at, one]))
-  return Array.from({ length: minutes }, (_, i) => first + i * minute).map(
-    (at) => found.get(at) ?? nothing(at),
-  )
+/** What is kept of it; where too many are, the one that was looked at longest ago is forgotten. */
+function keptFor(all: Map<string, Map<number, Slot>>, endpointId: string): Map<number, Slot> {
+  const kept = all.get(endpointId) ?? new Map<number, Slot>()
+  all.delete(endpointId)
+  all.set(endpointId, kept)
+  if (all.size > most) all.delete([...all.keys()].find((id) => id !== everything)!)
+  return kept
 }
 
-function nothing(at: number): Minute {
+function nothing(at: number): Slot {
   return { at, delivered: 0, dead: 0, p50: null, p99: null }
 }
 
 /** SQL may have stored an infinite time, from which nothing is subtracted before PostgreSQL 17. */
 const latency = sql`case when isfinite(created_at) then extract(epoch from settled_at - created_at)::float8 * 1000 end`
 
-async function settledByMinute(db: Kysely<Database>, from: number, endpointId?: string): Promise<Minute[]> {
-  const { rows } = await sql<Omit<Minute, 'p50' | 'p99'> & { percentiles: (number | null)[] | null }>`
-    select extract(epoch from date_trunc('minute', settled_at))::float8 * 1000 as at,
+async function settledBySlot(
+  db: Kysely<Database>,
+  from: number,
+  to: number,
+  slotMs: number,
+  endpointId: string,
+): Promise<Map<number, Slot>> {
+  const { rows } = await sql<Omit<Slot, 'p50' | 'p99'> & { percentiles: (number | null)[] | null }>`
+    select extract(epoch from date_trunc(${slotMs === hour ? 'hour' : 'minute'}, settled_at, 'UTC'))::float8 * 1000 as at,
       (count(*) filter (where outcome = 'delivered'))::integer as delivered,
       (count(*) filter (where outcome = 'dead'))::integer as dead,
       percentile_cont(array[0.5, 0.99]) within group (order by ${latency}) filter (where outcome = 'delivered') as percentiles
     from webhook_history
-    where settled_at >= to_timestamp(${from / 1000}::float8) and outcome in ('delivered', 'dead')
-      ${endpointId === undefined ? sql`` : sql`and endpoint_id = ${endpointId}::uuid`}
+    where settled_at >= to_timestamp(${from / 1000}::float8) and settled_at < to_timestamp(${to / 1000}::float8)
+      and outcome in ('delivered', 'dead')
+      ${endpointId === everything ? sql`` : sql`and endpoint_id = ${endpointId}::uuid`}
     group by 1`.execute(db)
-  return rows.map(({ percentiles, ...row }) => ({
-    ...row,
-    p50: percentiles?.[0] ?? null,
-    p99: percentiles?.[1] ?? null,
-  }))
+  return new Map(
+    rows.map(({ percentiles, ...row }) => [
+      row.at,
+      { ...row, p50: percentiles?.[0] ?? null, p99: percentiles?.[1] ?? null },
+    ]),
+  )
 }

@@ -1,41 +1,80 @@
+import { type Kysely, sql } from 'kysely'
+import { time } from '../api/answer.ts'
 import type { Agent, Page } from '../client/types.ts'
+import type { Database } from '../database/tables.ts'
 import { here, page } from './layout.tsx'
 import { apiOf, type PageContext, type PageServices } from './pages.ts'
-import { Empty, Paging, Region, Theirs, Time } from './parts.tsx'
+import { Empty, Paging, pathWith, Region, Theirs, Time, When } from './parts.tsx'
+import { count, number, span } from './words.ts'
+
+/** Tasks of an agent that are named. */
+const named = 3
+/** Episodes that ended lately. */
+const shown = 20
 
 export async function agentsPage(c: PageContext, services: PageServices) {
   const { cursor } = c.req.query()
-  const { items, next_cursor } = await apiOf(c, services).get<Page<Agent>>('/agents', {
-    ...{ stuck: 'true', limit: 50, cursor },
-  })
+  const [{ items, next_cursor }, ended] = await Promise.all([
+    apiOf(c, services).get<Page<Agent>>('/agents', { stuck: 'true', limit: 50, cursor }),
+    endedLately(services.db),
+  ])
+  const held = await tasksOf(services.db, items)
+  const stuck = next_cursor === null ? count(items.length, 'agent') : `${number(items.length)} or more agents`
+  const are = items.length === 1 ? 'is' : 'are'
   return page(
     c,
-    { title: 'Stuck agents', section: '/agents', live: here(c) },
-    <>
-      <h1>Stuck agents</h1>
+    {
+      title: items.length === 0 ? 'No agent is stuck' : `${stuck} ${are} stuck`,
+      section: '/agents',
+      live: here(c),
+    },
+    <Region name="agents">
+      <h1>{items.length === 0 ? 'No agent is stuck' : `${stuck} ${are} stuck`}</h1>
       <p class="lead">
-        They hold tasks and gave no heartbeat, or an analysis says that they are stuck. A heartbeat ends an
-        episode for want of one.
+        An agent is stuck when it holds a task and sends no heartbeat, or when an analysis reports it. For
+        each task that it holds, agent.stuck is sent. A heartbeat, or the end of its tasks, ends it.
       </p>
-      <Region name="agents">
-        <AgentTable agents={items} none="No agent is stuck." />
-        <Paging path="/agents" query={c.req.query()} next={next_cursor} />
-      </Region>
-    </>,
+      <AgentTable agents={items} held={held} />
+      <Paging path="/agents" query={c.req.query()} next={next_cursor} />
+      <section aria-labelledby="ended">
+        <h2 id="ended">Ended in the last 24 hours</h2>
+        <EndedTable episodes={ended} />
+      </section>
+    </Region>,
   )
 }
 
-export function AgentTable({ agents, none }: { agents: Agent[]; none: string }) {
-  if (agents.length === 0) return <Empty>{none}</Empty>
+/** The tasks that agents hold, some of each by the agent's id: the URLs of these decide who was told. */
+export async function tasksOf(
+  db: Kysely<Database>,
+  agents: readonly Agent[],
+): Promise<Map<string, string[]>> {
+  if (agents.length === 0) return new Map()
+  const { rows } = await sql<{ agent: string; tasks: string[] }>`
+    select agent.id as agent, array_agg(held.id order by held.id) as tasks
+    from unnest(${agents.map(({ id }) => id)}::text[]) agent (id) cross join lateral (
+      select task.id::text as id from tasks task
+      where task.assigned_agent_id = agent.id and task.status::text in ('assigned', 'running')
+      limit ${named + 1}
+    ) held
+    group by agent.id`.execute(db)
+  return new Map(rows.map(({ agent, tasks }) => [agent, tasks]))
+}
+
+export function AgentTable({ agents, held }: { agents: Agent[]; held: Map<string, string[]> }) {
+  if (agents.length === 0) return <></>
   return (
     <table>
       <thead>
         <tr>
           <th scope="col">Agent</th>
           <th scope="col">Why</th>
-          <th scope="col">Stuck</th>
+          <th scope="col">Stuck since</th>
           <th scope="col" class="wide">
             Last heartbeat
+          </th>
+          <th scope="col" class="wide">
+            Tasks it holds
           </th>
         </tr>
       </thead>
@@ -49,23 +88,104 @@ export function AgentTable({ agents, none }: { agents: Agent[]; none: string }) 
                   <Theirs text={agent.agent_type} />
                 </small>
               )}
+              <small class="narrow">
+                <Held tasks={held.get(agent.id) ?? []} />
+              </small>
             </th>
             <td>
-              {agent.stuck?.reason === 'no_heartbeat' ? (
-                'no heartbeat'
-              ) : (
-                <Theirs text={agent.stuck?.reason} />
-              )}
+              <Why reason={agent.stuck?.reason} />
+              <small class="narrow">
+                heartbeat <Time at={agent.last_heartbeat} none="never" />
+              </small>
             </td>
             <td>
-              <Time at={agent.stuck?.started_at} />
+              <When at={agent.stuck?.started_at} />
             </td>
             <td class="wide">
-              <Time at={agent.last_heartbeat} none="never" />
+              <When at={agent.last_heartbeat} none="never" />
+            </td>
+            <td class="wide">
+              <Held tasks={held.get(agent.id) ?? []} />
             </td>
           </tr>
         ))}
       </tbody>
     </table>
   )
+}
+
+function Why({ reason }: { reason: string | undefined }) {
+  return reason === 'no_heartbeat' ? <>no heartbeat</> : <Theirs text={reason} />
+}
+
+/** Each leads to what was sent about it. */
+function Held({ tasks }: { tasks: string[] }) {
+  if (tasks.length === 0) return <>none</>
+  return (
+    <>
+      {tasks.slice(0, named).map((task, i) => (
+        <>
+          {i > 0 && ', '}
+          <a href={pathWith('/deliveries', { event_type: 'agent.stuck', task_id: task })}>
+            <Theirs text={task} />
+          </a>
+        </>
+      ))}
+      {tasks.length > named && ' and more'}
+    </>
+  )
+}
+
+interface Episode {
+  agent_id: string
+  reason: string
+  started_at: string | null
+  ended_at: string | null
+}
+
+async function endedLately(db: Kysely<Database>): Promise<Episode[]> {
+  const { rows } = await sql<{ agent_id: string; reason: string; started_at: Date; ended_at: Date }>`
+    select agent_id, reason, started_at, ended_at from agent_stuck_episodes
+    where ended_at > now() - interval '24 hours' and isfinite(ended_at)
+    order by ended_at desc limit ${shown}`.execute(db)
+  return rows.map((row) => ({ ...row, started_at: time(row.started_at), ended_at: time(row.ended_at) }))
+}
+
+function EndedTable({ episodes }: { episodes: Episode[] }) {
+  if (episodes.length === 0) return <Empty>None.</Empty>
+  return (
+    <table>
+      <thead>
+        <tr>
+          <th scope="col">Agent</th>
+          <th scope="col">Why</th>
+          <th scope="col" class="wide">
+            Stuck for
+          </th>
+          <th scope="col">Ended</th>
+        </tr>
+      </thead>
+      <tbody>
+        {episodes.map((one) => (
+          <tr data-key={`${one.agent_id} ${one.started_at}`}>
+            <th scope="row">
+              <Theirs text={one.agent_id} />
+            </th>
+            <td>
+              <Why reason={one.reason} />
+            </td>
+            <td class="wide">{lasted(one)}</td>
+            <td>
+              <When at={one.ended_at} />
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  )
+}
+
+function lasted({ started_at, ended_at }: Episode): string {
+  if (started_at === null || ended_at === null) return '–'
+  return span(Math.max(0, (Date.parse(ended_at) - Date.parse(started_at)) / 1_000))
 }

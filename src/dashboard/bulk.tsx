@@ -1,10 +1,11 @@
 import type { DryRun } from '../client/types.ts'
+import { endpointsById } from './about-endpoints.ts'
 import { type Filter, filterOf, inWords } from './filter.ts'
 import { page } from './layout.tsx'
 import { skipped } from './operations.tsx'
 import { apiOf, type PageContext, type PageServices } from './pages.ts'
-import { Empty, Facts, pathWith } from './parts.tsx'
-import { count, number, sentence } from './words.ts'
+import { Empty, endpointPath, Facts, pathWith } from './parts.tsx'
+import { count, number, sentence, span } from './words.ts'
 
 export type Kind = 'replay' | 'discard'
 
@@ -12,6 +13,11 @@ export type Kind = 'replay' | 'discard'
 export async function bulkPage(c: PageContext, services: PageServices, kind: Kind) {
   const filter = filterOf(c.req.query())
   const run = await apiOf(c, services).post<DryRun>(`/${kind}s`, { ...filter, dry_run: true })
+  const endpoints = await endpointsById(
+    services.db,
+    filter.endpoint_id === undefined ? [] : [filter.endpoint_id],
+  )
+  const [endpoint] = endpoints.values()
   const name = `${sentence(kind)} ${count(run.matched, 'event')}`
   return page(
     c,
@@ -20,7 +26,19 @@ export async function bulkPage(c: PageContext, services: PageServices, kind: Kin
       <h1>{name}?</h1>
       <Facts
         facts={[
-          ['Selected', <bdi>{inWords(filter)}</bdi>],
+          ['Selected', <bdi>{inWords(filter, endpoints)}</bdi>],
+          [
+            'Endpoint',
+            endpoint === undefined ? null : (
+              <a href={endpointPath(filter.endpoint_id!)}>
+                {endpoint.paused
+                  ? 'it is paused: what is replayed waits'
+                  : endpoint.breaker === 'closed'
+                    ? 'it takes deliveries'
+                    : 'it does not answer: what is replayed waits'}
+              </a>
+            ),
+          ],
           [
             'States',
             Object.entries(run.states)
@@ -47,6 +65,9 @@ export async function bulkPage(c: PageContext, services: PageServices, kind: Kin
   )
 }
 
+/** What is offered: slow enough for most receivers. */
+const rate = 200
+
 function StartForm({ kind, filter, matched }: { kind: Kind; filter: Filter; matched: number }) {
   return (
     <form method="post" action={`/bulk/${kind}`} class="stack">
@@ -55,7 +76,8 @@ function StartForm({ kind, filter, matched }: { kind: Kind; filter: Filter; matc
       ))}
       <label>
         Events a second at most
-        <input name="rate" type="number" value="200" min="1" max="10000" required />
+        <input name="rate" type="number" value={rate} min="1" max="10000" required />
+        At {rate} a second it takes {span(Math.max(1, matched / rate))}.
       </label>
       {kind === 'discard' && (
         <label>

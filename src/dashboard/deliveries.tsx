@@ -1,9 +1,22 @@
-import { deliveryStates } from '../api/schemas/delivery.ts'
-import type { Delivery, Page } from '../client/types.ts'
+import { deliveryStates, isUuid } from '../api/schemas/delivery.ts'
+import type { Delivery, Endpoint, Page } from '../client/types.ts'
+import { endpointsById } from './about-endpoints.ts'
+import { DeliveryTable } from './delivery-table.tsx'
+import { Choice, Text } from './fields.tsx'
 import { type Filter, filterNames, filterOf, inWords, tidy } from './filter.ts'
 import { here, page } from './layout.tsx'
 import { apiOf, type PageContext, type PageServices } from './pages.ts'
-import { deliveryPath, Empty, Paging, pathWith, Region, State, Theirs, Time } from './parts.tsx'
+import {
+  deliveryPath,
+  EndpointState,
+  endpointPath,
+  Paging,
+  pathWith,
+  Region,
+  Theirs,
+  Time,
+} from './parts.tsx'
+import { sentence } from './words.ts'
 
 /** For who has just begun. */
 export const noEvents =
@@ -12,28 +25,47 @@ export const noEvents =
 const eventTypes = ['task.completed', 'task.failed', 'agent.stuck']
 
 export async function deliveriesPage(c: PageContext, services: PageServices) {
-  const given = c.req.query()
+  const { event_id, ...given } = c.req.query()
+  // What the people of a receiver have is the webhook-id.
+  if (event_id !== undefined && event_id.trim() !== '') {
+    const id = event_id.trim().toLowerCase()
+    if (isUuid(id)) return c.redirect(deliveryPath(id), 303)
+  }
   const query = tidy(given)
   // What a form sends has its empty fields in it: a URL to share has not.
-  if (new URLSearchParams(given).toString() !== new URLSearchParams(query).toString()) {
+  if (event_id === '' || new URLSearchParams(given).toString() !== new URLSearchParams(query).toString()) {
     return c.redirect(pathWith('/deliveries', query), 303)
   }
-  const { items, next_cursor } = await apiOf(c, services).get<Page<Delivery>>('/deliveries', {
-    limit: 50,
-    ...query,
-  })
+  const api = apiOf(c, services)
   const filter = filterOf(query)
+  const { items, next_cursor } = await api.get<Page<Delivery>>('/deliveries', { limit: 50, ...query })
+  const ids = [...new Set(items.map((one) => one.endpoint_id))]
+  const [endpoints, endpoint] = await Promise.all([
+    endpointsById(services.db, ids),
+    filter.endpoint_id === undefined
+      ? undefined
+      : api.get<Endpoint>(endpointPath(filter.endpoint_id)).catch(() => undefined),
+  ])
+  const named = endpoint === undefined ? undefined : new Map([[endpoint.id, endpoint]])
+  const filtered = Object.keys(filter).length > 0
   return page(
     c,
-    { title: 'Deliveries', section: '/deliveries', live: here(c) },
+    {
+      title: filtered ? `Deliveries: ${inWords(filter, named)}` : 'Deliveries',
+      section: '/deliveries',
+      live: here(c),
+    },
     <>
       <h1>Deliveries</h1>
-      <FilterForm filter={filter} />
+      <States filter={filter} />
+      <FilterForm filter={filter} wrong={event_id} />
+      <Region name="endpoint-of">{endpoint !== undefined && <To endpoint={endpoint} />}</Region>
       {c.get('visitor').mayWrite && items.length > 0 && <BulkLinks filter={filter} />}
       <Region name="deliveries">
         <DeliveryTable
           deliveries={items}
-          none={Object.keys(filter).length === 0 ? noEvents : `There is no delivery: ${inWords(filter)}.`}
+          endpoints={endpoints}
+          none={filtered ? `There is no delivery: ${inWords(filter, named)}.` : noEvents}
         />
         <Paging path="/deliveries" query={query} next={next_cursor} />
       </Region>
@@ -41,77 +73,49 @@ export async function deliveriesPage(c: PageContext, services: PageServices) {
   )
 }
 
-/** @param to whether to say where they go */
-export function DeliveryTable({
-  deliveries,
-  none,
-  to = true,
-}: {
-  deliveries: Delivery[]
-  none: string
-  to?: boolean
-}) {
-  if (deliveries.length === 0) return <Empty>{none}</Empty>
+/** The same filter for each state: one press to what is dead, or waits. */
+function States({ filter }: { filter: Filter }) {
+  const { state, ...rest } = filter
   return (
-    <table>
-      <thead>
-        <tr>
-          <th scope="col">Event</th>
-          <th scope="col">State</th>
-          {to && (
-            <th scope="col" class="wide">
-              To
-            </th>
-          )}
-          <th scope="col" class="wide">
-            Last error
-          </th>
-          <th scope="col" class="wide number">
-            Attempts
-          </th>
-          <th scope="col">Created</th>
-        </tr>
-      </thead>
-      <tbody>
-        {deliveries.map((one) => (
-          <tr data-key={one.event_id}>
-            <th scope="row">
-              <a href={deliveryPath(one.event_id)}>
-                {one.event_type} <Theirs text={one.task_id ?? one.entity_id} />
-              </a>
-              <small class="narrow">
-                <Theirs text={one.last_error ?? (to ? one.url : null)} none="" />
-              </small>
-            </th>
-            <td>
-              <State state={one.state} />
-            </td>
-            {to && (
-              <td class="wide">
-                <Theirs text={one.url} />
-              </td>
-            )}
-            <td class="wide">
-              <Theirs text={one.last_error} />
-            </td>
-            <td class="wide number">{one.attempts}</td>
-            <td>
-              <Time at={one.created_at} />
-            </td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
+    <nav class="views" aria-label="States">
+      {[undefined, ...deliveryStates].map((one) => (
+        <a
+          href={pathWith('/deliveries', one === undefined ? rest : { state: one, ...rest })}
+          aria-current={one === state ? 'page' : undefined}
+        >
+          {one === undefined ? 'All' : sentence(one)}
+        </a>
+      ))}
+    </nav>
   )
 }
 
-function FilterForm({ filter }: { filter: Filter }) {
+function To({ endpoint }: { endpoint: Endpoint }) {
+  return (
+    <p>
+      To{' '}
+      <a href={endpointPath(endpoint.id)}>
+        <Theirs text={endpoint.url} />
+      </a>{' '}
+      <EndpointState status={endpoint.status} />{' '}
+      {endpoint.since !== null && (
+        <>
+          since <Time at={endpoint.since} />
+        </>
+      )}
+    </p>
+  )
+}
+
+/** @param wrong an event id that is none */
+function FilterForm({ filter, wrong }: { filter: Filter; wrong: string | undefined }) {
   const more = filterNames.filter((name) => name !== 'state' && name !== 'event_type' && name !== 'task_id')
   return (
     <form class="filter" method="get" action="/deliveries" aria-label="Filter">
       <Choice name="state" label="State" values={deliveryStates} chosen={filter.state} />
       <Choice name="event_type" label="Event" values={eventTypes} chosen={filter.event_type} />
       <Text name="task_id" label="Task" value={filter.task_id} />
+      <Text name="event_id" label="Event id (webhook-id)" value={wrong} />
       <details open={more.some((name) => filter[name] !== undefined)}>
         <summary>More filters</summary>
         <div>
@@ -119,61 +123,25 @@ function FilterForm({ filter }: { filter: Filter }) {
           <Text name="project_id" label="Project" value={filter.project_id} />
           <Text name="endpoint_id" label="Endpoint id" value={filter.endpoint_id} />
           <Text name="error" label="Error contains" value={filter.error} />
-          <Text
-            name="from"
-            label="Created from (UTC)"
-            value={filter.from?.slice(0, 16)}
-            type="datetime-local"
-          />
-          <Text
-            name="to"
-            label="Created before (UTC)"
-            value={filter.to?.slice(0, 16)}
-            type="datetime-local"
-          />
+          <Text name="from" label="Created from (UTC)" value={inUtc(filter.from)} type="datetime-local" />
+          <Text name="to" label="Created before (UTC)" value={inUtc(filter.to)} type="datetime-local" />
         </div>
       </details>
       <button>Filter</button>
       {Object.keys(filter).length > 0 && <a href="/deliveries">Clear</a>}
+      {wrong !== undefined && (
+        <p class="bad" role="alert">
+          An event id is a UUID, as the header webhook-id has it.
+        </p>
+      )}
     </form>
   )
 }
 
-function Choice({
-  name,
-  label,
-  values,
-  chosen,
-}: {
-  name: string
-  label: string
-  values: readonly string[]
-  chosen: string | undefined
-}) {
-  const all = chosen === undefined || values.includes(chosen) ? values : [...values, chosen]
-  return (
-    <label>
-      {label}
-      <select name={name}>
-        <option value="">any</option>
-        {all.map((value) => (
-          <option value={value} selected={value === chosen}>
-            {value}
-          </option>
-        ))}
-      </select>
-    </label>
-  )
-}
-
-function Text(props: { name: string; label: string; value: string | undefined; type?: string }) {
-  const { name, label, value, type = 'text' } = props
-  return (
-    <label>
-      {label}
-      <input name={name} type={type} value={value ?? ''} autocomplete="off" />
-    </label>
-  )
+/** As a browser's field takes it: without its zone, which is UTC. */
+function inUtc(time: string | undefined): string | undefined {
+  const at = Date.parse(time ?? '')
+  return Number.isNaN(at) ? undefined : new Date(at).toISOString().slice(0, 19)
 }
 
 /** What can be done to all that the filter selects: replay what is settled, discard what is owed. */

@@ -1,13 +1,13 @@
 import type { Endpoint, Page } from '../client/types.ts'
-import { duration } from '../words.ts'
+import { projectsWaitingFor } from './about-endpoints.ts'
 import { here, page } from './layout.tsx'
 import { apiOf, type PageContext, type PageServices } from './pages.ts'
-import { Empty, EndpointState, endpointPath, Paging, Region, Theirs, Time } from './parts.tsx'
-import { nextForEndpoint, number } from './words.ts'
+import { Empty, EndpointState, endpointPath, Paging, Region, Theirs, When } from './parts.tsx'
+import { few, nextForEndpoint, number, span } from './words.ts'
 
 const views = [
   ['All', ''],
-  ['Owed', 'owed=true'],
+  ['Owed something', 'owed=true'],
   ['Not answering', 'breaker=open'],
   ['Paused', 'paused=true'],
 ] as const
@@ -18,6 +18,10 @@ export async function endpointsPage(c: PageContext, services: PageServices) {
     limit: 50,
     ...query,
   })
+  const waiting = await projectsWaitingFor(
+    services.db,
+    items.filter(inTrouble).map(({ id }) => id),
+  )
   const { cursor, ...filter } = query
   const view = cursor === undefined ? new URLSearchParams(filter).toString() : undefined
   return page(
@@ -25,6 +29,7 @@ export async function endpointsPage(c: PageContext, services: PageServices) {
     { title: 'Endpoints', section: '/endpoints', live: here(c) },
     <>
       <h1>Endpoints</h1>
+      <p class="lead">Where events go: each URL, without its query. Those in trouble stand first.</p>
       <nav class="views" aria-label="Views">
         {views.map(([name, search]) => (
           <a
@@ -37,7 +42,8 @@ export async function endpointsPage(c: PageContext, services: PageServices) {
       </nav>
       <Region name="endpoints">
         <EndpointTable
-          endpoints={items}
+          endpoints={items.toSorted((a, b) => gravity(a) - gravity(b) || b.owed - a.owed)}
+          waiting={waiting}
           none="There is none here: endpoints appear with their first event."
         />
         <Paging path="/endpoints" query={query} next={next_cursor} />
@@ -46,7 +52,25 @@ export async function endpointsPage(c: PageContext, services: PageServices) {
   )
 }
 
-export function EndpointTable({ endpoints, none }: { endpoints: Endpoint[]; none: string }) {
+/** As the overview orders them; pages of the list are by age, and what stands on one is ordered so. */
+function gravity({ status }: Endpoint): number {
+  return ['open', 'probing', 'paused', 'failing', 'new', 'healthy'].indexOf(status)
+}
+
+function inTrouble({ status }: Endpoint): boolean {
+  return status !== 'healthy' && status !== 'new'
+}
+
+/** @param waiting the projects that wait for each, by its id */
+export function EndpointTable({
+  endpoints,
+  waiting,
+  none,
+}: {
+  endpoints: Endpoint[]
+  waiting: Map<string, string[]>
+  none: string
+}) {
   if (endpoints.length === 0) return <Empty>{none}</Empty>
   return (
     <table>
@@ -60,8 +84,8 @@ export function EndpointTable({ endpoints, none }: { endpoints: Endpoint[]; none
           <th scope="col" class="number">
             Owed
           </th>
-          <th scope="col" class="wide number">
-            Oldest due
+          <th scope="col" class="wide">
+            Who waits
           </th>
           <th scope="col" class="wide">
             What next
@@ -70,39 +94,59 @@ export function EndpointTable({ endpoints, none }: { endpoints: Endpoint[]; none
       </thead>
       <tbody>
         {endpoints.map((one) => (
-          <tr data-key={one.id}>
-            <th scope="row">
-              <a href={endpointPath(one.id)}>
-                <Theirs text={one.url} />
-              </a>
-              {one.failures > 0 && (
-                <small>
-                  <Theirs text={one.last_error} />
-                </small>
-              )}
-              {one.paused_at !== null && (
-                <small>
-                  <Theirs text={one.paused_reason} />
-                </small>
-              )}
-            </th>
-            <td>
-              <EndpointState status={one.status} />
-              <small class="narrow">
-                <Time at={one.since} none="" />
-              </small>
-            </td>
-            <td class="wide">
-              <Time at={one.since} />
-            </td>
-            <td class="number">{number(one.owed)}</td>
-            <td class="wide number">
-              {one.oldest_due_seconds === null ? '–' : duration(one.oldest_due_seconds)}
-            </td>
-            <td class="wide">{nextForEndpoint(one) ?? '–'}</td>
-          </tr>
+          <EndpointRow one={one} projects={waiting.get(one.id) ?? []} />
         ))}
       </tbody>
     </table>
+  )
+}
+
+function EndpointRow({ one, projects }: { one: Endpoint; projects: string[] }) {
+  const next = nextForEndpoint(one)
+  return (
+    <tr data-key={one.id}>
+      <th scope="row">
+        <a href={endpointPath(one.id)}>
+          <Theirs text={one.url} />
+        </a>
+        {one.failures > 0 && (
+          <small>
+            <Theirs text={one.last_error} />
+          </small>
+        )}
+        {one.paused_at !== null && (
+          <small>
+            <Theirs text={one.paused_reason} />
+          </small>
+        )}
+        {projects.length > 0 && (
+          <small class="narrow">
+            <Theirs text={few(projects)} /> {projects.length === 1 ? 'waits' : 'wait'}
+          </small>
+        )}
+        {next !== undefined && <small class="narrow">{next}</small>}
+      </th>
+      <td>
+        <EndpointState status={one.status} />
+        {one.since !== null && (
+          <small class="narrow">
+            since <When at={one.since} />
+          </small>
+        )}
+      </td>
+      <td class="wide">
+        <When at={one.since} />
+      </td>
+      <td class="number">
+        {number(one.owed)}
+        {one.oldest_due_seconds !== null && one.oldest_due_seconds >= 1 && (
+          <small>for {span(one.oldest_due_seconds)}</small>
+        )}
+      </td>
+      <td class="wide">
+        <Theirs text={few(projects)} />
+      </td>
+      <td class="wide">{next ?? '–'}</td>
+    </tr>
   )
 }

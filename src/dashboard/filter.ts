@@ -31,16 +31,22 @@ const words: Record<keyof typeof deliveryFilters, string> = {
   project_id: 'project',
   ticket_id: 'ticket',
   task_id: 'task',
-  endpoint_id: 'endpoint',
+  endpoint_id: 'to',
   error: 'error contains',
-  from: 'from',
-  to: 'before',
+  from: 'created from',
+  to: 'created before',
 }
 
-/** `state dead, task task-1`; `everything` without a filter. */
-export function inWords(filter: Filter): string {
-  const parts = filterNames.flatMap((name) =>
-    filter[name] === undefined ? [] : [`${words[name]} ${filter[name]}`],
-  )
+/**
+ * `state dead, task task-1`; `everything` without a filter.
+ * @param endpoints by their ids, for their names
+ */
+export function inWords(filter: Filter, endpoints?: Map<string, { url: string }>): string {
+  const parts = filterNames.flatMap((name) => {
+    const value = filter[name]
+    if (value === undefined) return []
+    const known = name === 'endpoint_id' ? endpoints?.get(value.toLowerCase())?.url : undefined
+    return [`${words[name]} ${known ?? (name === 'endpoint_id' ? `endpoint ${value}` : value)}`]
+  })
   return parts.join(', ') || 'everything'
 }

@@ -11,6 +11,7 @@ const sections = [
   ['/endpoints', 'Endpoints'],
   ['/operations', 'Operations'],
   ['/agents', 'Agents'],
+  ['/audit', 'Audit'],
 ] as const
 
 /** Nothing of another host, nothing inline: what others wrote can at most be text. */

@@ -19,7 +19,10 @@ export function loginPage(c: PageContext, next: string, problem?: string) {
         <input name="token" type="password" autocomplete="current-password" required autofocus />
       </label>
       <button class="primary">Log in</button>
-      <small>One of API_TOKENS. A token with the role read sees everything and changes nothing.</small>
+      <small>
+        One of the tokens that the service was started with (API_TOKENS). One with the role read sees
+        everything and changes nothing.
+      </small>
     </form>,
   )
 }

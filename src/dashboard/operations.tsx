@@ -1,5 +1,5 @@
 import type { Operation, Page } from '../client/types.ts'
-import { duration } from '../words.ts'
+import { endpointsById, type EndpointBrief } from './about-endpoints.ts'
 import { inWords } from './filter.ts'
 import { here, page } from './layout.tsx'
 import { apiOf, type PageContext, type PageServices } from './pages.ts'
@@ -13,8 +13,9 @@ import {
   Region,
   Theirs,
   Time,
+  When,
 } from './parts.tsx'
-import { count, number, sentence } from './words.ts'
+import { count, number, sentence, span } from './words.ts'
 
 export async function operationsPage(c: PageContext, services: PageServices) {
   const query = c.req.query()
@@ -22,24 +23,41 @@ export async function operationsPage(c: PageContext, services: PageServices) {
     limit: 50,
     ...query,
   })
+  const endpoints = await endpointsById(services.db, endpointsOf(items))
   return page(
     c,
     { title: 'Operations', section: '/operations', live: here(c) },
     <>
       <h1>Operations</h1>
       <p class="lead">
-        Replays and discards of many events. Begin one from the <a href="/deliveries">deliveries</a> that you
-        filter.
+        Replays and discards of many events. To begin one, filter the <a href="/deliveries">deliveries</a> and
+        press what stands above them.
       </p>
       <Region name="operations">
-        {items.length === 0 ? <Empty>There was none yet.</Empty> : <OperationTable operations={items} />}
+        {items.length === 0 ? (
+          <Empty>There was none yet.</Empty>
+        ) : (
+          <OperationTable operations={items} endpoints={endpoints} />
+        )}
         <Paging path="/operations" query={query} next={next_cursor} />
       </Region>
     </>,
   )
 }
 
-export function OperationTable({ operations }: { operations: Operation[] }) {
+/** The endpoints that operations select by. */
+export function endpointsOf(operations: readonly Operation[]): string[] {
+  return operations.flatMap(({ filter }) => filter.endpoint_id ?? [])
+}
+
+/** @param endpoints by their ids, for their names */
+export function OperationTable({
+  operations,
+  endpoints,
+}: {
+  operations: Operation[]
+  endpoints: Map<string, EndpointBrief>
+}) {
   return (
     <table>
       <thead>
@@ -60,7 +78,7 @@ export function OperationTable({ operations }: { operations: Operation[] }) {
           <tr data-key={one.id}>
             <th scope="row">
               <a href={operationPath(one.id)}>
-                {sentence(one.kind)} of <bdi>{inWords(one.filter)}</bdi>
+                {sentence(one.kind)} of <bdi>{inWords(one.filter, endpoints)}</bdi>
               </a>
             </th>
             <td>
@@ -73,7 +91,7 @@ export function OperationTable({ operations }: { operations: Operation[] }) {
               <Theirs text={one.requested_by} />
             </td>
             <td class="wide">
-              <Time at={one.created_at} />
+              <When at={one.created_at} />
             </td>
           </tr>
         ))}
@@ -82,12 +100,22 @@ export function OperationTable({ operations }: { operations: Operation[] }) {
   )
 }
 
-function Progress({ operation: { done, skipped, matched } }: { operation: Operation }) {
+function percent({ done, skipped, matched }: Operation): number {
+  return matched === 0 ? 100 : Math.floor(((done + skipped) / matched) * 100)
+}
+
+/** For the tab: how far it is while it runs. */
+function titleOf(one: Operation): string {
+  return one.state === 'running' ? `${percent(one)} %` : sentence(one.state)
+}
+
+function Progress({ operation }: { operation: Operation }) {
+  const { done, skipped, matched } = operation
   return (
     <>
       <progress max={Math.max(matched, 1)} value={done + skipped} aria-label="Progress"></progress>{' '}
       <small>
-        {number(done + skipped)} of {number(matched)}
+        {percent(operation)} % of {count(matched, 'event')}
       </small>
     </>
   )
@@ -95,18 +123,17 @@ function Progress({ operation: { done, skipped, matched } }: { operation: Operat
 
 export async function operationPage(c: PageContext, services: PageServices, id: string) {
   const one = await apiOf(c, services).get<Operation>(operationPath(id))
+  const endpoints = await endpointsById(services.db, endpointsOf([one]))
   const under = one.state === 'queued' || one.state === 'running'
   const name = `${sentence(one.kind)} of ${count(one.matched, 'event')}`
   return page(
     c,
-    { title: name, section: '/operations', live: here(c) },
+    { title: `${titleOf(one)}: ${name}`, section: '/operations', live: here(c) },
     <Region name="operation">
       <h1>
         {name} <OperationState state={one.state} />
       </h1>
-      <p class="lead" role="status">
-        {progressInWords(one)}
-      </p>
+      <p class="lead">{progressInWords(one)}</p>
       <Progress operation={one} />
       {under && c.get('visitor').mayWrite && (
         <form method="post" action={`${operationPath(id)}/cancel`} class="actions">
@@ -118,7 +145,7 @@ export async function operationPage(c: PageContext, services: PageServices, id: 
           [
             'Selected',
             <a href={pathWith('/deliveries', one.filter)}>
-              <bdi>{inWords(one.filter)}</bdi>
+              <bdi>{inWords(one.filter, endpoints)}</bdi>
             </a>,
           ],
           ['Done', number(one.done)],
@@ -151,13 +178,14 @@ export const skipped: Record<string, string> = {
 
 function progressInWords({ state, matched, done, skipped, rate, error }: Operation): string {
   const left = matched - done - skipped
+  const leftOut = skipped > 0 ? `, ${number(skipped)} skipped` : ''
   switch (state) {
     case 'queued':
-      return `It waits for a dispatcher. It will take ${duration(matched / rate) || '0s'} or more.`
+      return `It waits for a dispatcher. It will take ${span(Math.max(1, matched / rate))} or more.`
     case 'running':
-      return `${number(done)} of ${number(matched)} done, ${number(left)} to go: about ${duration(left / rate)}.`
+      return `${count(done, 'event')} done${leftOut}, ${number(left)} to go: about ${span(Math.max(1, left / rate))}.`
     case 'done':
-      return `It is done: ${count(done, 'event')}${skipped > 0 ? `, and ${number(skipped)} skipped` : ''}.`
+      return `It is done: ${count(done, 'event')}${leftOut}.`
     case 'cancelled':
       return `It was cancelled after ${count(done, 'event')}: what it did stays done.`
     case 'failed':

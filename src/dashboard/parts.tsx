@@ -1,13 +1,23 @@
 import type { Child } from 'hono/jsx'
 import type { Delivery, Endpoint, Operation } from '../client/types.ts'
-import { endpointStates, number, relative, sentence } from './words.ts'
+import { clock, endpointStates, number, relative, sentence } from './words.ts'
 
-/** A time as how long ago it was, and exactly for who points at it. */
+/** A time with its zone, and how long ago that was: `14:30:00 UTC (3 min ago)`. */
 export function Time({ at, none = '–' }: { at: string | null | undefined; none?: string }) {
   if (at === null || at === undefined) return <>{none}</>
   return (
     <time datetime={at} title={at}>
-      {relative(at)}
+      {clock(at)} ({relative(at)})
+    </time>
+  )
+}
+
+/** The same in a table. */
+export function When({ at, none = '–' }: { at: string | null | undefined; none?: string }) {
+  if (at === null || at === undefined) return <>{none}</>
+  return (
+    <time class="when" datetime={at} title={at}>
+      <span>{clock(at)}</span> <small>{relative(at)}</small>
     </time>
   )
 }
@@ -36,13 +46,6 @@ export function Words({ text }: { text: string }) {
         )}
     </bdi>
   )
-}
-
-/** With its day where that is not today. */
-function clock(time: string): string {
-  const today = new Date().toISOString().slice(0, 10)
-  const day = time.startsWith(today) ? '' : `${time.slice(0, 10)} `
-  return `${day}${time.slice(11, 19)} UTC`
 }
 
 export function State({ state }: { state: Delivery['state'] }) {

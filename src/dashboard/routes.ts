@@ -6,6 +6,7 @@ import type { EndpointTest, Started } from '../client/types.ts'
 import type { ApiToken } from '../config.ts'
 import { agentsPage } from './agents.tsx'
 import { assetRoutes } from './assets.ts'
+import { auditPage } from './audit.tsx'
 import { bulkPage, type Kind } from './bulk.tsx'
 import { deliveriesPage } from './deliveries.tsx'
 import { deliveryPage } from './delivery.tsx'
@@ -45,6 +46,7 @@ export function dashboardRoutes(services: PageServices, tokens: readonly ApiToke
     ['/operations', (c) => operationsPage(c, services)],
     ['/operations/:id', (c) => operationPage(c, services, idOf(c))],
     ['/agents', (c) => agentsPage(c, services)],
+    ['/audit', (c) => auditPage(c, services)],
     ['/bulk/:kind{replay|discard}', (c) => bulkPage(c, services, kindOf(c))],
   ]
   for (const [path, show] of pages) routes.get(path, admitted, show)

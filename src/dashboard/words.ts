@@ -1,5 +1,4 @@
 import type { DeliveryDetail, Endpoint } from '../client/types.ts'
-import { duration } from '../words.ts'
 
 /** `1234567` → `1,234,567` */
 export function number(n: number): string {
@@ -11,18 +10,56 @@ export function count(n: number, noun: string): string {
   return `${number(n)} ${noun}${n === 1 ? '' : 's'}`
 }
 
-/** `3m ago`, `in 20s`, `just now`: the larger unit only. */
+const units = [
+  [86_400, 'd'],
+  [3_600, 'h'],
+  [60, 'min'],
+  [1, 's'],
+] as const
+
+/** `90` → `1 min 30 s`, `0.25` → `250 ms`; of so many units at most, the largest first. */
+export function span(seconds: number, most = 2): string {
+  if (seconds > 0 && seconds < 1) return `${Math.round(seconds * 1_000)} ms`
+  let left = Math.max(0, Math.round(seconds))
+  const parts = units.map(([size, unit]) => {
+    const n = Math.floor(left / size)
+    left -= n * size
+    return { n, unit }
+  })
+  const first = parts.findIndex(({ n }) => n > 0)
+  if (first === -1) return '0 s'
+  return parts
+    .slice(first, first + most)
+    .filter(({ n }) => n > 0)
+    .map(({ n, unit }) => `${n} ${unit}`)
+    .join(' ')
+}
+
+/** `3 min ago`, `in 20 s`, `just now`: the largest unit only. */
 export function relative(time: string, now = Date.now()): string {
   const seconds = (now - Date.parse(time)) / 1000
   if (Math.abs(seconds) < 1) return 'just now'
-  const [largest] = duration(Math.abs(seconds)).split(' ')
-  return seconds > 0 ? `${largest} ago` : `in ${largest}`
+  return seconds > 0 ? `${span(seconds, 1)} ago` : `in ${span(-seconds, 1)}`
 }
 
-/** `850` → `850 ms`, `1500` → `1.5 s`, `90000` → `1m 30s` */
+/** `14:30:00 UTC`, with its day where that is another than today's: `2026-01-31 14:30:00 UTC`. */
+export function clock(time: string, now = Date.now()): string {
+  const today = new Date(now).toISOString().slice(0, 10)
+  const day = time.startsWith(today) ? '' : `${time.slice(0, 10)} `
+  return `${day}${time.slice(11, 19)} UTC`
+}
+
+/** `850` → `850 ms`, `1500` → `1.5 s`, `90000` → `1 min 30 s` */
 export function milliseconds(ms: number): string {
   if (ms < 1_000) return `${Math.round(ms)} ms`
-  return ms < 60_000 ? `${Number((ms / 1_000).toPrecision(2))} s` : duration(ms / 1_000)
+  return ms < 60_000 ? `${Number((ms / 1_000).toPrecision(2))} s` : span(ms / 1_000)
+}
+
+/** `a`, `a and b`, `a, b and 3 more`: two of them at most, or three where these are all. */
+export function few(names: readonly string[]): string {
+  if (names.length <= 1) return names[0] ?? ''
+  if (names.length <= 3) return `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`
+  return `${names.slice(0, 2).join(', ')} and ${number(names.length - 2)} more`
 }
 
 /** What an endpoint's state means to who is to act on it. */
@@ -31,7 +68,7 @@ export const endpointStates: Record<Endpoint['status'], string> = {
   healthy: 'Healthy',
   failing: 'Failing',
   open: 'Not answering',
-  probing: 'Being probed',
+  probing: 'Being tried',
   paused: 'Paused',
 }
 
@@ -40,11 +77,13 @@ export function nextForEndpoint({ status, owed }: Pick<Endpoint, 'status' | 'owe
   switch (status) {
     case 'open':
     case 'probing':
-      return 'Mend the receiver, send a test, then resume it to probe at once'
+      return 'Get the receiver fixed: what is owed then goes out by itself'
     case 'failing':
-      return 'Look at its last error; it is retried by itself'
+      return 'Read its last error; what failed is retried by itself'
     case 'paused':
-      return owed > 0 ? 'Send a test, then resume it' : 'Resume it when it may receive again'
+      return owed > 0
+        ? 'Send a test, then resume it: what is owed waits'
+        : 'Resume it when it may receive again'
     case 'new':
     case 'healthy':
       return undefined

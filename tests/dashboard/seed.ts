@@ -25,10 +25,10 @@ export async function seedTrouble(
     insert into webhook_endpoints (id, url, slots, slow, last_success_at, last_status) values
       (${id(hosts.steady)}, '${hosts.steady}', 64, false, now() - interval '2 seconds', 200);
     insert into webhook_endpoints (id, url, slots, slow, breaker, failures, failing_since, opened_at, probe_at, probe_wait,
-      last_success_at, last_failure_at, last_status, last_error) values
+      last_success_at, last_failure_at, last_status, owes_dead, recover_at, last_error) values
       (${id(hosts.down)}, '${hosts.down}', 1, true, 'open', 14, now() - interval '43 minutes', now() - interval '42 minutes',
        now() + interval '70 seconds', interval '2 minutes', now() - interval '44 minutes', now() - interval '50 seconds', 503,
-       '${error503}');
+       true, now() + interval '70 seconds', '${error503}');
     insert into webhook_endpoints (id, url, slots, slow, paused_at, paused_reason, last_success_at, last_status) values
       (${id(hosts.paused)}, '${hosts.paused}', 16, false, now() - interval '5 hours', 'moves to the new board on Friday',
        now() - interval '5 hours', 200);
@@ -40,13 +40,28 @@ export async function seedTrouble(
       ('agent-review-2', 'reviewer', 'busy', now() - interval '20 seconds'), ('agent-idle-1', 'builder', 'idle', now());
     insert into agent_stuck_episodes (agent_id, reason, started_at) values
       ('agent-builder-7', 'no_heartbeat', now() - interval '10 minutes'),
-      ('agent-review-2', 'repeats the same tool call', now() - interval '3 minutes');`)
+      ('agent-review-2', 'repeats the same tool call', now() - interval '3 minutes');
+    insert into agent_stuck_episodes (agent_id, reason, started_at, ended_at) values
+      ('agent-builder-7', 'no_heartbeat', now() - interval '9 hours', now() - interval '8 hours 40 minutes');`)
+  // After their episodes, so that these tell nobody.
+  await db.query(`
+    insert into tasks (id, ticket_id, title, status, assigned_agent_id)
+      select 'task-' || n, 'ticket-7', 'Task ' || n, 'running', case when n < 903 then 'agent-builder-7' else 'agent-review-2' end
+      from generate_series(901, 903) n;
+    insert into webhook_audit (at, actor, action, target, detail) values
+      (now() - interval '2 days', 'ops', 'endpoint.patch', 'endpoints/' || ${id(hosts.down)}, '{"timeout": "5s"}'),
+      (now() - interval '5 hours', 'kim', 'endpoint.pause', 'endpoints/' || ${id(hosts.paused)},
+       '{"reason": "moves to the new board on Friday"}'),
+      (now() - interval '12 minutes', 'ops', 'endpoint.test', 'endpoints/' || ${id(hosts.down)}, '{}')`)
   await settle(db, settled)
   await owe(db, owed)
   await db.query(`
     insert into webhook_operations (kind, filter, matched, rate, requested_by, state, done, skipped, skipped_reasons, created_at, started_at)
     values ('replay', '{"state": "dead", "project_id": "project-2"}', 1200, 50, 'ops', 'running', 430, 12, '{"no_url": 12}',
-      now() - interval '9 seconds', now() - interval '8 seconds')`)
+      now() - interval '9 seconds', now() - interval '8 seconds');
+    insert into webhook_audit (at, actor, action, target, detail)
+      select created_at, requested_by, 'replays.start', 'operations/' || id, jsonb_build_object('filter', filter, 'rate', rate)
+      from webhook_operations`)
 }
 
 /** Over five days; more of them lately, as an installation grows. */
@@ -63,17 +78,17 @@ async function settle(db: TestDatabase, count: number): Promise<void> {
     end $$`)
   await db.query(
     `insert into webhook_history (event_id, event_type, entity_type, entity_id, task_id, ticket_id, project_id, url, payload,
-       outcome, attempts, last_status, last_error, created_at, settled_at)
+       outcome, attempts, last_status, last_error, recoverable, created_at, settled_at)
      select gen_random_uuid(), case when n % 9 = 0 then 'task.failed' else 'task.completed' end, 'task', 'task-' || n, 'task-' || n,
        'ticket-' || 1 + n % 50, 'project-' || 1 + n % 5, case when dead then '${hosts.down}' else '${hosts.steady}' end,
        json_build_object('event_type', 'task.completed', 'entity_id', 'task-' || n, 'data', json_build_object('result', 'success',
          'duration_seconds', n % 300, 'output_summary', repeat('Built the feature and ran its tests. ', 6))),
        case when dead then 'dead' else 'delivered' end, case when dead then 4 else 1 end, case when dead then 503 else 200 end,
-       case when dead then '${error503}' end,
+       case when dead then '${error503}' end, dead,
        at, least(at + (case when dead then 7500 else 4 + 40 * random() ^ 8 * (1 + n % 3) * 20 end) * interval '1 ms', now())
      from generate_series(1, $1::integer) n,
        lateral (select now() - interval '5 days' * (1 - (n::float8 / $1) ^ 0.35) - interval '1 s' as at) t,
-       lateral (select n % 40 = 0 and at > now() - interval '44 minutes' as dead) d
+       lateral (select n % 40 = 0 and at between now() - interval '44 minutes' and now() - interval '8 seconds' as dead) d
      order by at`,
     [count],
   )

@@ -24,7 +24,7 @@ function morph(from, to) {
     if (!to.hasAttribute(name) && name !== 'open') from.removeAttribute(name)
   }
   for (const { name, value } of [...to.attributes]) {
-    if (from.getAttribute(name) !== value) from.setAttribute(name, value)
+    if (from.getAttribute(name) !== value && name !== 'open') from.setAttribute(name, value)
   }
   morphChildren(from, to)
 }

@@ -1,0 +1,169 @@
+import type { Child } from 'hono/jsx'
+import type { Endpoint } from '../client/types.ts'
+import type { PageServices } from './pages.ts'
+import { type Facts, pathWith, Theirs, Time } from './parts.tsx'
+import { count, few, nextForEndpoint, number, span } from './words.ts'
+
+/** What is wrong with it, since when, for whom, and what next. */
+export function Health({ one, projects }: { one: Endpoint; projects: string[] }) {
+  const grave = one.status === 'open' || one.status === 'probing'
+  const next = nextForEndpoint(one)
+  return (
+    <div class={grave ? 'answer bad' : 'answer'}>
+      <b>
+        <What one={one} />
+      </b>
+      {one.failures > 0 && (
+        <p>
+          {count(one.failures, 'failure')} in a row, the last at{' '}
+          <Time at={one.last_failure_at} none="an unknown time" />:{' '}
+          <Theirs text={one.last_error} none="no reason is known" />.
+        </p>
+      )}
+      <p>
+        <Owed one={one} projects={projects} />
+      </p>
+      {one.status === 'open' && one.next_probe_at !== null && (
+        <p>
+          One event tries it again at <Time at={one.next_probe_at} />. When that is delivered, the rest
+          follows by itself.
+        </p>
+      )}
+      {one.status === 'probing' && (
+        <p>One event tries it right now. When that is delivered, the rest follows by itself.</p>
+      )}
+      {next !== undefined && (
+        <p>
+          <b>Next:</b> {next}.
+        </p>
+      )}
+    </div>
+  )
+}
+
+function What({ one }: { one: Endpoint }) {
+  switch (one.status) {
+    case 'open':
+    case 'probing':
+      return (
+        <>
+          It has not answered as it should since <Time at={one.since} none="an unknown time" />
+        </>
+      )
+    case 'failing':
+      return (
+        <>
+          It fails since <Time at={one.since} none="an unknown time" />
+        </>
+      )
+    case 'paused':
+      return (
+        <>
+          Paused (<Theirs text={one.paused_reason} none="no reason given" />) since <Time at={one.since} />
+        </>
+      )
+    case 'healthy':
+      return (
+        <>
+          It answers, last at <Time at={one.last_success_at} none="an unknown time" />
+        </>
+      )
+    case 'new':
+      return <>Nothing was sent to it yet</>
+    default:
+      return one.status satisfies never
+  }
+}
+
+function Owed({ one, projects }: { one: Endpoint; projects: string[] }) {
+  if (one.owed === 0) return <>Nothing is owed to it.</>
+  const waits = one.status === 'open' || one.status === 'probing' || one.status === 'paused'
+  const what = `${count(one.owed, 'event')} ${waits ? 'wait' : 'flow'}${one.owed === 1 ? 's' : ''}`
+  const oldest = one.oldest_due_seconds
+  return (
+    <>
+      {what}
+      {projects.length > 0 && (
+        <>
+          {' '}
+          of <Theirs text={few(projects)} />
+        </>
+      )}
+      {oldest !== null && oldest >= 1 && `, the oldest for ${span(oldest)}`}
+      {waits ? '; nothing of it is lost.' : '.'}
+    </>
+  )
+}
+
+type Fact = [string, Child | null]
+export type FactList = Parameters<typeof Facts>[0]['facts']
+
+const breakers = {
+  closed: 'closed: what is owed is sent',
+  open: 'open: what is owed waits until one event is delivered',
+  probing: 'open: one event tries it now, what is owed waits',
+} as const
+
+export function healthFacts(one: Endpoint): FactList {
+  return [
+    [
+      'Owed',
+      <>
+        {one.owed === 0 ? (
+          '0 events'
+        ) : (
+          <a href={pathWith('/deliveries', { state: 'pending', endpoint_id: one.id })}>
+            {count(one.owed, 'event')}
+          </a>
+        )}
+        {one.owed > 0 &&
+          ` (${number(one.due)} due, ${number(one.waiting)} for later, ${number(one.in_flight)} being sent)`}
+      </>,
+    ],
+    ['Oldest due', one.oldest_due_seconds === null ? null : `for ${span(one.oldest_due_seconds)}`],
+    ['Breaker', breakers[one.breaker]],
+    ['Failures in a row', number(one.failures)],
+    ['Last success', <Time at={one.last_success_at} none="none yet" />],
+    ['Last failure', <Time at={one.last_failure_at} none="none" />],
+    ['Last error', one.last_error === null ? null : <Theirs text={one.last_error} />],
+    ['Next try', one.next_probe_at === null ? null : <Time at={one.next_probe_at} />],
+  ]
+}
+
+export function settings(one: Endpoint, { maxInFlightPerEndpoint }: PageServices): FactList {
+  const common = (name: string) => `as for all endpoints (${name})`
+  const own = (value: string | number | null, name: string): Fact[1] =>
+    value === null ? common(name) : `${value}, its own`
+  return [
+    [
+      'Sent at once, at most',
+      one.max_in_flight === null
+        ? `${number(maxInFlightPerEndpoint)}, ${common('MAX_IN_FLIGHT_PER_ENDPOINT')}`
+        : own(one.max_in_flight, ''),
+    ],
+    [
+      'Retried after',
+      one.retry_schedule?.length === 0
+        ? 'never: it is not retried'
+        : own(one.retry_schedule?.join(', ') ?? null, 'RETRY_SCHEDULE'),
+    ],
+    ['Answers within', own(one.timeout, 'DELIVERY_TIMEOUT')],
+    ['Discarded if owed for', own(one.max_owed_age, 'MAX_OWED_AGE')],
+    [
+      'Own headers',
+      one.header_names.length === 0 ? (
+        'none'
+      ) : (
+        <Theirs text={`${one.header_names.join(', ')} (values hidden)`} />
+      ),
+    ],
+    [
+      'Signed with',
+      one.signing_secrets === 0
+        ? 'no secret of its own: with those of the project, if any'
+        : `${count(one.signing_secrets, 'secret')} of its own`,
+    ],
+    ['Known since', <Time at={one.created_at} />],
+    ['Endpoint id', <code>{one.id}</code>],
+  ]
+}
