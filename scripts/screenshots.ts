@@ -20,6 +20,7 @@ async function paths({ database }: TestDashboard): Promise<Record<string, string
   const event = 'select event_id as id from'
   return {
     overview: '/',
+    'overview-7d': '/?window=7d',
     deliveries: '/deliveries',
     'deliveries-dead': '/deliveries?state=dead&error=503',
     'delivery-dead': `/deliveries/${await one(`${event} webhook_history where outcome = 'dead' order by created_at desc limit 1`)}`,
@@ -27,19 +28,25 @@ async function paths({ database }: TestDashboard): Promise<Record<string, string
     'delivery-done': `/deliveries/${await one(`${event} webhook_history where outcome = 'delivered' order by created_at desc limit 1`)}`,
     endpoints: '/endpoints',
     'endpoint-open': `/endpoints/${await one(`select id from webhook_endpoints where breaker = 'open'`)}`,
+    'endpoint-24h': `/endpoints/${await one(`select id from webhook_endpoints where breaker = 'open'`)}?window=24h`,
     'endpoint-healthy': `/endpoints/${await one(`select id from webhook_endpoints where failures = 0 and paused_at is null`)}`,
     'bulk-replay': '/bulk/replay?state=dead',
     operations: '/operations',
     operation: `/operations/${await one('select id from webhook_operations')}`,
     agents: '/agents',
+    audit: '/audit',
   }
 }
 
 async function shoot(page: Page, pages: Record<string, string>, suffix: string): Promise<void> {
   for (const [name, path] of Object.entries(pages)) {
-    if (path.endsWith('/none')) continue
+    if (path.includes('/none')) continue
     await page.goto(path)
     await page.screenshot({ path: join(directory, `${name}-${suffix}.png`), fullPage: true })
+    // What is seen first, of pages that are too long to be read as one picture.
+    if ((await page.locator('body').boundingBox())!.height > 2_000) {
+      await page.screenshot({ path: join(directory, `${name}-${suffix}-top.png`) })
+    }
   }
 }
 
@@ -50,7 +57,7 @@ async function picture(browser: Browser): Promise<void> {
   const viewport = { width: 1080, height: 690 }
   const { page } = await openPage(owner, browser, dashboard.url, { viewport, colorScheme: 'light' })
   await page.goto('/')
-  const { y, height } = (await page.locator('section').first().boundingBox())!
+  const { y, height } = (await page.locator('section[aria-labelledby=activity]').boundingBox())!
   const clip = { x: 0, y: 0, width: viewport.width, height: y + height + 24 }
   await page.screenshot({ path: join(directory, 'readme.png'), fullPage: true, clip })
 }

@@ -4,7 +4,7 @@ import type { Agent, Page } from '../client/types.ts'
 import type { Database } from '../database/tables.ts'
 import { here, page } from './layout.tsx'
 import { apiOf, type PageContext, type PageServices } from './pages.ts'
-import { Empty, Paging, pathWith, Region, Theirs, Time, When } from './parts.tsx'
+import { Cell, Empty, Paging, pathWith, Region, Theirs, When } from './parts.tsx'
 import { count, number, span } from './words.ts'
 
 /** Tasks of an agent that are named. */
@@ -70,12 +70,8 @@ export function AgentTable({ agents, held }: { agents: Agent[]; held: Map<string
           <th scope="col">Agent</th>
           <th scope="col">Why</th>
           <th scope="col">Stuck since</th>
-          <th scope="col" class="wide">
-            Last heartbeat
-          </th>
-          <th scope="col" class="wide">
-            Tasks it holds
-          </th>
+          <th scope="col">Last heartbeat</th>
+          <th scope="col">Tasks it holds</th>
         </tr>
       </thead>
       <tbody>
@@ -88,25 +84,19 @@ export function AgentTable({ agents, held }: { agents: Agent[]; held: Map<string
                   <Theirs text={agent.agent_type} />
                 </small>
               )}
-              <small class="narrow">
-                <Held tasks={held.get(agent.id) ?? []} />
-              </small>
             </th>
-            <td>
+            <Cell label="Why" kind="full">
               <Why reason={agent.stuck?.reason} />
-              <small class="narrow">
-                heartbeat <Time at={agent.last_heartbeat} none="never" />
-              </small>
-            </td>
-            <td>
+            </Cell>
+            <Cell label="Stuck since" kind="full">
               <When at={agent.stuck?.started_at} />
-            </td>
-            <td class="wide">
+            </Cell>
+            <Cell label="Last heartbeat" kind="full">
               <When at={agent.last_heartbeat} none="never" />
-            </td>
-            <td class="wide">
+            </Cell>
+            <Cell label="Tasks it holds" kind="full">
               <Held tasks={held.get(agent.id) ?? []} />
-            </td>
+            </Cell>
           </tr>
         ))}
       </tbody>
@@ -159,9 +149,7 @@ function EndedTable({ episodes }: { episodes: Episode[] }) {
         <tr>
           <th scope="col">Agent</th>
           <th scope="col">Why</th>
-          <th scope="col" class="wide">
-            Stuck for
-          </th>
+          <th scope="col">Stuck for</th>
           <th scope="col">Ended</th>
         </tr>
       </thead>
@@ -171,13 +159,13 @@ function EndedTable({ episodes }: { episodes: Episode[] }) {
             <th scope="row">
               <Theirs text={one.agent_id} />
             </th>
-            <td>
+            <Cell label="Why" kind="full">
               <Why reason={one.reason} />
-            </td>
-            <td class="wide">{lasted(one)}</td>
-            <td>
+            </Cell>
+            <Cell label="Stuck for">{lasted(one)}</Cell>
+            <Cell label="Ended" kind="full">
               <When at={one.ended_at} />
-            </td>
+            </Cell>
           </tr>
         ))}
       </tbody>

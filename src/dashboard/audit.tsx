@@ -4,7 +4,7 @@ import { Choice, Text } from './fields.tsx'
 import { type Filter, inWords } from './filter.ts'
 import { here, page } from './layout.tsx'
 import { apiOf, type PageContext, type PageServices } from './pages.ts'
-import { Empty, Paging, pathWith, Region, Theirs, When } from './parts.tsx'
+import { Cell, Empty, Paging, pathWith, Region, Theirs, When } from './parts.tsx'
 import { sentence } from './words.ts'
 
 /** Who did what, and when: the API's audit. */
@@ -65,14 +65,8 @@ export function AuditTable({
           <th scope="col">When</th>
           <th scope="col">Who</th>
           <th scope="col">Did what</th>
-          {target && (
-            <th scope="col" class="wide">
-              To what
-            </th>
-          )}
-          <th scope="col" class="wide">
-            Detail
-          </th>
+          {target && <th scope="col">To what</th>}
+          <th scope="col">Detail</th>
         </tr>
       </thead>
       <tbody>
@@ -81,23 +75,20 @@ export function AuditTable({
             <th scope="row">
               <When at={one.at} />
             </th>
-            <td>
+            <Cell label="Who">
               <Theirs text={one.actor} />
-            </td>
-            <td>
+            </Cell>
+            <Cell label="Did what" kind="full">
               {actions[one.action] ?? one.action}
-              <small class="narrow">
-                {target && <Target target={one.target} />} <Theirs text={detailOf(one)} none="" />
-              </small>
-            </td>
+            </Cell>
             {target && (
-              <td class="wide">
+              <Cell label="To what" kind="full">
                 <Target target={one.target} />
-              </td>
+              </Cell>
             )}
-            <td class="wide">
+            <Cell label="Detail" kind="full" empty={detailOf(one) === ''}>
               <Theirs text={detailOf(one)} />
-            </td>
+            </Cell>
           </tr>
         ))}
       </tbody>

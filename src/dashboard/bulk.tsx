@@ -1,23 +1,26 @@
-import type { DryRun } from '../client/types.ts'
-import { endpointsById } from './about-endpoints.ts'
+import type { Delivery, DryRun, Page } from '../client/types.ts'
+import { type EndpointBrief, endpointsById } from './about-endpoints.ts'
 import { type Filter, filterOf, inWords } from './filter.ts'
 import { page } from './layout.tsx'
 import { skipped } from './operations.tsx'
 import { apiOf, type PageContext, type PageServices } from './pages.ts'
-import { Empty, endpointPath, Facts, pathWith } from './parts.tsx'
+import { Empty, endpointPath, Facts, pathWith, Theirs } from './parts.tsx'
 import { count, number, sentence, span } from './words.ts'
+
+/** Events whose endpoints are looked at. */
+const looked = 100
+/** Endpoints that are named. */
+const named = 5
 
 export type Kind = 'replay' | 'discard'
 
 /** What a replay or a discard of all that a filter selects would do, before anybody starts it. */
 export async function bulkPage(c: PageContext, services: PageServices, kind: Kind) {
   const filter = filterOf(c.req.query())
-  const run = await apiOf(c, services).post<DryRun>(`/${kind}s`, { ...filter, dry_run: true })
-  const endpoints = await endpointsById(
-    services.db,
-    filter.endpoint_id === undefined ? [] : [filter.endpoint_id],
-  )
-  const [endpoint] = endpoints.values()
+  const api = apiOf(c, services)
+  const run = await api.post<DryRun>(`/${kind}s`, { ...filter, dry_run: true })
+  const sample = await api.get<Page<Delivery>>('/deliveries', { ...filter, limit: looked })
+  const endpoints = await endpointsById(services.db, [...new Set(sample.items.map((one) => one.endpoint_id))])
   const name = `${sentence(kind)} ${count(run.matched, 'event')}`
   return page(
     c,
@@ -27,18 +30,7 @@ export async function bulkPage(c: PageContext, services: PageServices, kind: Kin
       <Facts
         facts={[
           ['Selected', <bdi>{inWords(filter, endpoints)}</bdi>],
-          [
-            'Endpoint',
-            endpoint === undefined ? null : (
-              <a href={endpointPath(filter.endpoint_id!)}>
-                {endpoint.paused
-                  ? 'it is paused: what is replayed waits'
-                  : endpoint.breaker === 'closed'
-                    ? 'it takes deliveries'
-                    : 'it does not answer: what is replayed waits'}
-              </a>
-            ),
-          ],
+          ['They go to', endpoints.size === 0 ? null : <Receivers endpoints={endpoints} />],
           [
             'States',
             Object.entries(run.states)
@@ -62,6 +54,25 @@ export async function bulkPage(c: PageContext, services: PageServices, kind: Kin
         <a href={pathWith('/deliveries', filter)}>Back to the deliveries</a>
       </p>
     </>,
+  )
+}
+
+/** Of the newest of them: where most of them go, if not all. */
+function Receivers({ endpoints }: { endpoints: Map<string, EndpointBrief> }) {
+  const all = [...endpoints]
+  return (
+    <>
+      {all.slice(0, named).map(([id, one]) => (
+        <div>
+          <a href={endpointPath(id)}>
+            <Theirs text={one.url} />
+          </a>
+          {one.paused && ', which is paused: they wait'}
+          {!one.paused && one.breaker !== 'closed' && ', which does not answer: they wait'}
+        </div>
+      ))}
+      {all.length > named && <div>and others</div>}
+    </>
   )
 }
 

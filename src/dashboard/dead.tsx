@@ -2,7 +2,7 @@ import { type Kysely, sql } from 'kysely'
 import { endpointUrl } from '../../db/endpoint.ts'
 import { withoutSecrets } from '../api/without-secrets.ts'
 import type { Database } from '../database/tables.ts'
-import { endpointPath, pathWith, Theirs, When } from './parts.tsx'
+import { Cell, endpointPath, pathWith, Theirs, When } from './parts.tsx'
 import { few, number } from './words.ts'
 
 /** The newest that are looked at: enough to say what is wrong now, and few whatever has died. */
@@ -45,18 +45,12 @@ export function DeathTable({ deaths }: { deaths: Deaths[] }) {
       <thead>
         <tr>
           <th scope="col">Why</th>
-          <th scope="col" class="wide">
-            To
-          </th>
+          <th scope="col">To</th>
           <th scope="col" class="number">
             Events
           </th>
-          <th scope="col" class="wide">
-            Of
-          </th>
-          <th scope="col" class="wide">
-            First
-          </th>
+          <th scope="col">Project</th>
+          <th scope="col">First</th>
           <th scope="col">Last</th>
         </tr>
       </thead>
@@ -67,28 +61,24 @@ export function DeathTable({ deaths }: { deaths: Deaths[] }) {
               <a href={pathWith('/deliveries', filterOf(one))}>
                 <Theirs text={one.error} none="no reason was given" />
               </a>
-              <small class="narrow">
-                <Theirs text={one.url} />
-              </small>
-              <small class="narrow">
-                <Theirs text={few(one.projects)} none="" />
-              </small>
             </th>
-            <td class="wide">
+            <Cell label="To" kind="full">
               <a href={endpointPath(one.endpoint_id)}>
                 <Theirs text={one.url} />
               </a>
-            </td>
-            <td class="number">{number(one.events)}</td>
-            <td class="wide">
+            </Cell>
+            <Cell label="Events" kind="number">
+              {number(one.events)}
+            </Cell>
+            <Cell label="Project" empty={one.projects.length === 0}>
               <Theirs text={few(one.projects)} />
-            </td>
-            <td class="wide">
+            </Cell>
+            <Cell label="First" kind="full">
               <When at={one.first} />
-            </td>
-            <td>
+            </Cell>
+            <Cell label="Last" kind="full">
               <When at={one.last} />
-            </td>
+            </Cell>
           </tr>
         ))}
       </tbody>

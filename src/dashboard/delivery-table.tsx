@@ -1,6 +1,6 @@
 import type { Delivery } from '../client/types.ts'
 import type { EndpointBrief } from './about-endpoints.ts'
-import { deliveryPath, Empty, State, Theirs, When } from './parts.tsx'
+import { Cell, deliveryPath, Empty, State, Theirs, When } from './parts.tsx'
 
 /**
  * @param to whether to say where they go
@@ -19,23 +19,15 @@ export function DeliveryTable({
 }) {
   if (deliveries.length === 0) return <Empty>{none}</Empty>
   return (
-    <table>
+    <table class="deliveries">
       <thead>
         <tr>
           <th scope="col">Event</th>
           <th scope="col">State</th>
-          <th scope="col" class="wide">
-            Project
-          </th>
-          {to && (
-            <th scope="col" class="wide">
-              To
-            </th>
-          )}
-          <th scope="col" class="wide">
-            Why
-          </th>
-          <th scope="col" class="wide number">
+          <th scope="col">Project</th>
+          {to && <th scope="col">To</th>}
+          <th scope="col">Why</th>
+          <th scope="col" class="number">
             Attempts
           </th>
           <th scope="col">Created</th>
@@ -57,40 +49,27 @@ function DeliveryRow({ one, to, why }: { one: Delivery; to: boolean; why: string
         <a href={deliveryPath(one.event_id)}>
           {one.event_type} <Theirs text={one.task_id ?? one.entity_id} />
         </a>
-        {why !== null && (
-          <small class="narrow">
-            <Theirs text={why} />
-          </small>
-        )}
-        {to && (
-          <small class="narrow">
-            <Theirs text={one.url} />
-          </small>
-        )}
       </th>
-      <td>
+      <Cell label="State">
         <State state={one.state} />
-        {one.project_id !== null && (
-          <small class="narrow">
-            <Theirs text={one.project_id} />
-          </small>
-        )}
-      </td>
-      <td class="wide">
+      </Cell>
+      <Cell label="Project" kind="project" empty={one.project_id === null}>
         <Theirs text={one.project_id} />
-      </td>
+      </Cell>
       {to && (
-        <td class="wide">
+        <Cell label="To" kind="full to">
           <Theirs text={one.url} />
-        </td>
+        </Cell>
       )}
-      <td class="wide">
+      <Cell label="Why" kind="full" empty={why === null}>
         <Theirs text={why} />
-      </td>
-      <td class="wide number">{one.attempts}</td>
-      <td>
+      </Cell>
+      <Cell label="Attempts" kind="number wide">
+        {one.attempts}
+      </Cell>
+      <Cell label="Created" kind="full">
         <When at={one.created_at} />
-      </td>
+      </Cell>
     </tr>
   )
 }
@@ -98,9 +77,9 @@ function DeliveryRow({ one, to, why }: { one: Delivery; to: boolean; why: string
 /** What an event waits for in a few words, or why it was given up; null where it is delivered, or about to be. */
 function whyOf({ state, last_error }: Delivery, endpoint: EndpointBrief | undefined): string | null {
   if (state === 'delivered') return null
-  if (state === 'pending' && endpoint?.paused === true) return 'its endpoint is paused'
+  if (state === 'pending' && endpoint?.paused === true) return 'endpoint is paused'
   if (state === 'pending' && endpoint !== undefined && endpoint.breaker !== 'closed') {
-    return `its endpoint does not answer${last_error === null ? '' : `: ${last_error}`}`
+    return `endpoint does not answer${last_error === null ? '' : `: ${last_error}`}`
   }
   return last_error
 }

@@ -78,17 +78,18 @@ function What({ one }: { one: Endpoint }) {
 function Owed({ one, projects }: { one: Endpoint; projects: string[] }) {
   if (one.owed === 0) return <>Nothing is owed to it.</>
   const waits = one.status === 'open' || one.status === 'probing' || one.status === 'paused'
-  const what = `${count(one.owed, 'event')} ${waits ? 'wait' : 'flow'}${one.owed === 1 ? 's' : ''}`
+  const flow = `${waits ? 'wait' : 'flow'}${one.owed === 1 ? 's' : ''}`
   const oldest = one.oldest_due_seconds
   return (
     <>
-      {what}
+      {count(one.owed, 'event')}
       {projects.length > 0 && (
         <>
           {' '}
           of <Theirs text={few(projects)} />
         </>
       )}
+      {` ${flow}`}
       {oldest !== null && oldest >= 1 && `, the oldest for ${span(oldest)}`}
       {waits ? '; nothing of it is lost.' : '.'}
     </>

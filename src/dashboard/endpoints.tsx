@@ -2,7 +2,7 @@ import type { Endpoint, Page } from '../client/types.ts'
 import { projectsWaitingFor } from './about-endpoints.ts'
 import { here, page } from './layout.tsx'
 import { apiOf, type PageContext, type PageServices } from './pages.ts'
-import { Empty, EndpointState, endpointPath, Paging, Region, Theirs, When } from './parts.tsx'
+import { Cell, Empty, EndpointState, endpointPath, Paging, Region, Theirs, When } from './parts.tsx'
 import { few, nextForEndpoint, number, span } from './words.ts'
 
 const views = [
@@ -73,23 +73,17 @@ export function EndpointTable({
 }) {
   if (endpoints.length === 0) return <Empty>{none}</Empty>
   return (
-    <table>
+    <table class="stacked">
       <thead>
         <tr>
           <th scope="col">Endpoint</th>
           <th scope="col">State</th>
-          <th scope="col" class="wide">
-            Since
-          </th>
+          <th scope="col">Since</th>
           <th scope="col" class="number">
             Owed
           </th>
-          <th scope="col" class="wide">
-            Who waits
-          </th>
-          <th scope="col" class="wide">
-            What next
-          </th>
+          <th scope="col">Who waits</th>
+          <th scope="col">What next</th>
         </tr>
       </thead>
       <tbody>
@@ -119,34 +113,25 @@ function EndpointRow({ one, projects }: { one: Endpoint; projects: string[] }) {
             <Theirs text={one.paused_reason} />
           </small>
         )}
-        {projects.length > 0 && (
-          <small class="narrow">
-            <Theirs text={few(projects)} /> {projects.length === 1 ? 'waits' : 'wait'}
-          </small>
-        )}
-        {next !== undefined && <small class="narrow">{next}</small>}
       </th>
-      <td>
+      <Cell label="State">
         <EndpointState status={one.status} />
-        {one.since !== null && (
-          <small class="narrow">
-            since <When at={one.since} />
-          </small>
-        )}
-      </td>
-      <td class="wide">
+      </Cell>
+      <Cell label="Since" kind="full" empty={one.since === null}>
         <When at={one.since} />
-      </td>
-      <td class="number">
-        {number(one.owed)}
+      </Cell>
+      <Cell label="Owed" kind="number full">
+        {number(one.owed)}{' '}
         {one.oldest_due_seconds !== null && one.oldest_due_seconds >= 1 && (
           <small>for {span(one.oldest_due_seconds)}</small>
         )}
-      </td>
-      <td class="wide">
+      </Cell>
+      <Cell label="Who waits" kind="full" empty={projects.length === 0}>
         <Theirs text={few(projects)} />
-      </td>
-      <td class="wide">{next ?? '–'}</td>
+      </Cell>
+      <Cell label="Next" kind="full" empty={next === undefined}>
+        {next}
+      </Cell>
     </tr>
   )
 }

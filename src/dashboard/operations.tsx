@@ -4,6 +4,7 @@ import { inWords } from './filter.ts'
 import { here, page } from './layout.tsx'
 import { apiOf, type PageContext, type PageServices } from './pages.ts'
 import {
+  Cell,
   Empty,
   Facts,
   OperationState,
@@ -65,12 +66,8 @@ export function OperationTable({
           <th scope="col">Operation</th>
           <th scope="col">State</th>
           <th scope="col">Progress</th>
-          <th scope="col" class="wide">
-            By
-          </th>
-          <th scope="col" class="wide">
-            Started
-          </th>
+          <th scope="col">By</th>
+          <th scope="col">Begun</th>
         </tr>
       </thead>
       <tbody>
@@ -81,18 +78,18 @@ export function OperationTable({
                 {sentence(one.kind)} of <bdi>{inWords(one.filter, endpoints)}</bdi>
               </a>
             </th>
-            <td>
+            <Cell label="State">
               <OperationState state={one.state} />
-            </td>
-            <td>
+            </Cell>
+            <Cell label="Progress" kind="full">
               <Progress operation={one} />
-            </td>
-            <td class="wide">
+            </Cell>
+            <Cell label="By">
               <Theirs text={one.requested_by} />
-            </td>
-            <td class="wide">
+            </Cell>
+            <Cell label="Begun" kind="full">
               <When at={one.created_at} />
-            </td>
+            </Cell>
           </tr>
         ))}
       </tbody>

@@ -16,7 +16,7 @@ import { endpointsOf, OperationTable } from './operations.tsx'
 import { calm, owedOf, problems } from './overview-words.ts'
 import { apiOf, type PageContext, type PageServices } from './pages.ts'
 import { Empty, Region, Time } from './parts.tsx'
-import { count, milliseconds, number, span } from './words.ts'
+import { clock, count, milliseconds, number, span } from './words.ts'
 
 /** Rows of each list that an overview shows. */
 const shown = 8
@@ -176,7 +176,11 @@ function Tiles({ overview: { total, hour } }: { overview: Overview }) {
       <div>
         <dt>Oldest due</dt>
         <dd>{oldest === null ? '–' : span(oldest)}</dd>
-        <dd class="more">{oldest === null ? 'nothing is due' : 'ago it should have been sent'}</dd>
+        <dd class="more">
+          {oldest === null
+            ? 'nothing is due'
+            : `late: due since ${clock(new Date(Date.now() - oldest * 1_000).toISOString())}`}
+        </dd>
       </div>
       <div>
         <dt>Delivered in the last full minute</dt>

@@ -22,6 +22,29 @@ export function When({ at, none = '–' }: { at: string | null | undefined; none
   )
 }
 
+/**
+ * A cell of a table. Where the page is narrow a row is a card, and its cells say what they are, or are left out where they are
+ * empty.
+ * @param kind classes: `full` is a line of its own there, `wide` is not shown there, `number` stands at the right elsewhere
+ */
+export function Cell({
+  label,
+  empty = false,
+  kind = '',
+  children,
+}: {
+  label: string
+  empty?: boolean
+  kind?: string
+  children?: Child
+}) {
+  return (
+    <td class={`${kind}${empty ? ' none' : ''}`.trim() || undefined} data-label={label}>
+      {empty ? '–' : children}
+    </td>
+  )
+}
+
 /** Text that others wrote: its direction changes nothing around it. */
 export function Theirs({ text, none = '–' }: { text: string | null | undefined; none?: string }) {
   return text === null || text === undefined || text === '' ? <>{none}</> : <bdi>{text}</bdi>
