@@ -39,8 +39,6 @@ export interface Seen {
 
 /** A settlement may commit some seconds after its time: slots are asked for again until they are so old. */
 const lateMs = 2 * minute
-/** How long one look counts: a page is to answer within a tenth of a second. */
-const budgetMs = 40
 /** Endpoints whose hours are kept, those that were looked at last. */
 const most = 100
 
@@ -56,8 +54,12 @@ export class Activity {
   readonly #minutes = new Map<string, Map<number, Slot>>()
   readonly #hours = new Map<string, Map<number, Slot>>()
 
-  constructor(db: Kysely<Database>) {
+  readonly #budgetMs: number
+
+  /** @param options.budgetMs how long one look counts: a page is to answer within a tenth of a second */
+  constructor(db: Kysely<Database>, { budgetMs = 40 }: { budgetMs?: number } = {}) {
     this.#db = db
+    this.#budgetMs = budgetMs
   }
 
   async look(window: WindowName, endpointId = everything, now = Date.now()): Promise<Seen> {
@@ -86,7 +88,8 @@ export class Activity {
     // An hour is counted by its minutes at once: it is what a page shows first.
     let step = slotMs === minute ? starts.length : 1
     let left = starts.length
-    while (left > 0 && (left === starts.length || performance.now() - began < budgetMs)) {
+    // One step besides the slot that runs, however slow: each look comes further.
+    for (let steps = 0; left > 0 && (steps < 2 || performance.now() - began < this.#budgetMs); steps++) {
       while (left > 0 && kept.has(starts[left - 1]!)) left--
       const chunk = starts.slice(Math.max(0, left - step), left)
       if (chunk.length === 0) break
@@ -94,7 +97,7 @@ export class Activity {
       const missing = chunk.find((at) => !kept.has(at))!
       const stepBegan = performance.now()
       const found = await settledBySlot(this.#db, missing, chunk.at(-1)! + slotMs, slotMs, endpointId)
-      if (performance.now() - stepBegan < budgetMs / 4) step *= 2
+      if (performance.now() - stepBegan < this.#budgetMs / 2) step *= 2
       for (const at of chunk.filter((one) => one >= missing)) {
         const slot = found.get(at) ?? nothing(at)
         ;(at + slotMs + lateMs <= now ? kept : fresh).set(at, slot)

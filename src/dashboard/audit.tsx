@@ -1,5 +1,6 @@
 import type { Child } from 'hono/jsx'
 import type { AuditEntry, Page } from '../client/types.ts'
+import { type EndpointBrief, endpointsById } from './about-endpoints.ts'
 import { Choice, Text } from './fields.tsx'
 import { type Filter, inWords } from './filter.ts'
 import { here, page } from './layout.tsx'
@@ -16,6 +17,7 @@ export async function auditPage(c: PageContext, services: PageServices) {
     limit: 50,
     ...given,
   })
+  const endpoints = await endpointsById(services.db, endpointsOf(items))
   const filtered = Object.keys(given).some((name) => name !== 'cursor')
   return page(
     c,
@@ -39,6 +41,7 @@ export async function auditPage(c: PageContext, services: PageServices) {
       <Region name="audit">
         <AuditTable
           entries={items}
+          endpoints={endpoints}
           none={!filtered ? 'Nobody changed anything yet.' : 'Nothing that was done fits this filter.'}
         />
         <Paging path="/audit" query={given} next={next_cursor} />
@@ -47,13 +50,28 @@ export async function auditPage(c: PageContext, services: PageServices) {
   )
 }
 
-/** @param target whether to say to what it was done */
+/** The endpoints that something was done to, or to whose events. */
+function endpointsOf(entries: AuditEntry[]): string[] {
+  return entries.flatMap(({ target, detail }) => [
+    ...(target.startsWith('endpoints/') ? [target.slice('endpoints/'.length)] : []),
+    ...((detail['filter'] as Filter | undefined)?.endpoint_id ?? []),
+  ])
+}
+
+type Endpoints = Map<string, EndpointBrief>
+
+/**
+ * @param endpoints by their ids, for their names
+ * @param target whether to say to what it was done
+ */
 export function AuditTable({
   entries,
+  endpoints,
   none,
   target = true,
 }: {
   entries: AuditEntry[]
+  endpoints: Endpoints
   none: string
   target?: boolean
 }) {
@@ -83,11 +101,11 @@ export function AuditTable({
             </Cell>
             {target && (
               <Cell label="To what" kind="full">
-                <Target target={one.target} />
+                <Target target={one.target} endpoints={endpoints} />
               </Cell>
             )}
-            <Cell label="Detail" kind="full" empty={detailOf(one) === ''}>
-              <Theirs text={detailOf(one)} />
+            <Cell label="Detail" kind="full" empty={detailOf(one, endpoints) === ''}>
+              <Theirs text={detailOf(one, endpoints)} />
             </Cell>
           </tr>
         ))}
@@ -115,23 +133,27 @@ const actions: Record<string, string> = {
 
 const pages = ['deliveries', 'endpoints', 'operations']
 
-function Target({ target }: { target: string }): Child {
-  const [kind = '', ...id] = target.split('/')
-  const text = id.length === 0 ? target : `${kind.replace(/s$/, '').replace(/ie$/, 'y')} ${id.join('/')}`
-  if (!pages.includes(kind) || id.length === 0) return <Theirs text={text} />
+function Target({ target, endpoints }: { target: string; endpoints: Endpoints }): Child {
+  const [kind = '', ...rest] = target.split('/')
+  const id = rest.join('/')
+  const known = kind === 'endpoints' ? endpoints.get(id)?.url : undefined
+  const text = known ?? (id === '' ? target : `${kind.replace(/s$/, '').replace(/ie$/, 'y')} ${id}`)
+  if (!pages.includes(kind) || id === '') return <Theirs text={text} />
   return (
-    <a href={`/${kind}/${encodeURIComponent(id.join('/'))}`}>
+    <a href={`/${kind}/${encodeURIComponent(id)}`}>
       <Theirs text={text} />
     </a>
   )
 }
 
-/** `reason: tea time, rate: 7`: what was given with it. */
-function detailOf({ detail }: AuditEntry): string {
-  const parts = Object.entries(detail).map(([name, value]) => {
-    if (name === 'filter') return inWords(value as Filter)
+/** `Reason: tea time, rate: 7`: what was given with it. */
+function detailOf({ detail }: AuditEntry, endpoints: Endpoints): string {
+  const { filter, ...others } = detail
+  const parts = Object.entries(others).map(([name, value]) => {
     const text = typeof value === 'string' ? value : JSON.stringify(value)
     return `${name.replaceAll('_', ' ')}: ${text}`
   })
-  return sentence(parts.join(', '))
+  return sentence(
+    [...(filter === undefined ? [] : [inWords(filter as Filter, endpoints)]), ...parts].join(', '),
+  )
 }

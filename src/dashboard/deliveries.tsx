@@ -112,7 +112,7 @@ function FilterForm({ filter, wrong }: { filter: Filter; wrong: string | undefin
   const more = filterNames.filter((name) => name !== 'state' && name !== 'event_type' && name !== 'task_id')
   return (
     <form class="filter" method="get" action="/deliveries" aria-label="Filter">
-      <Choice name="state" label="State" values={deliveryStates} chosen={filter.state} />
+      {filter.state !== undefined && <input type="hidden" name="state" value={filter.state} />}
       <Choice name="event_type" label="Event" values={eventTypes} chosen={filter.event_type} />
       <Text name="task_id" label="Task" value={filter.task_id} />
       <Text name="event_id" label="Event id (webhook-id)" value={wrong} />

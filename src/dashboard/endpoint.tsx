@@ -77,7 +77,12 @@ export async function endpointPage(c: PageContext, services: PageServices, id: s
         </section>
         <section aria-labelledby="audit">
           <h2 id="audit">What operators did</h2>
-          <AuditTable entries={audit.items} none="Nothing in the last 30 days." target={false} />
+          <AuditTable
+            entries={audit.items}
+            endpoints={new Map()}
+            none="Nothing in the last 30 days."
+            target={false}
+          />
           {audit.next_cursor !== null && (
             <p class="more">
               <a href={pathWith('/audit', { target: path.slice(1) })}>All that was done to it</a>

@@ -28,6 +28,9 @@ const paths = [
   '/operations',
   `/operations/${await one(full, 'select id from webhook_operations')}`,
   '/agents',
+  '/audit',
+  '/?window=7d',
+  `/endpoints/${await one(full, `select id from webhook_endpoints where paused_at is not null`)}?window=24h`,
 ]
 
 /** Looks at a page, which must do nothing wrong until the test ends. */
@@ -55,6 +58,22 @@ describe('at 390 pixels and in the dark', () => {
     })
   }
 })
+
+test('on a phone whatever is pressed is at least 40 pixels high', async (t) => {
+  const page = await visit(t, full.url, { viewport: { width: 390, height: 844 } })
+  for (const path of [...paths, '/login']) {
+    await page.goto(full.url + path)
+    assert.deepEqual(await page.evaluate(small), [], path)
+  }
+})
+
+/** What acts and stands for itself, not within a text (WCAG 2.2, 2.5.8), with its height where that is too small. */
+const small = `[...document.querySelectorAll(
+  'button, summary, select, input:not([type=hidden]), nav a, .more a, .actions > a, .filter > a, tbody th > a, .brand')]
+  .filter((one) => one.checkVisibility())
+  .map((one) => [one.textContent.trim() || one.name, Math.round(one.getBoundingClientRect().height)])
+  .filter(([, height]) => height < 40)
+  .map((pair) => pair.join(' '))`
 
 /** Texts whose contrast is below 4.5 (WCAG 2.2, 1.4.3), with it. */
 const faint = `(() => {
@@ -113,6 +132,20 @@ test('what others wrote is text in every place: nothing of it runs, loads or is 
   await database.query(`insert into agents (id, agent_type, status) values ($1, $1, $1)`, [attack])
   await database.query('insert into agent_stuck_episodes (agent_id, reason) values ($1, $1)', [attack])
   await database.query(
+    `insert into agent_stuck_episodes (agent_id, reason, started_at, ended_at) values ($1, $1, now() - interval '1 hour', now())`,
+    [attack],
+  )
+  await database.query(
+    `insert into tasks (id, title, status, assigned_agent_id) values ($1, $1, 'running', $1)`,
+    [attack],
+  )
+  await database.query(
+    `insert into webhook_audit (actor, action, target, detail)
+     select $1, $1, target, jsonb_build_object($1::text, $1::text, 'filter', jsonb_build_object('error', $1::text))
+     from unnest(array[$1, 'endpoints/' || $1, 'projects/' || $1, 'deliveries/' || $1]) target`,
+    [attack],
+  )
+  await database.query(
     `insert into webhook_operations (kind, filter, matched, rate, requested_by, reason, error, state, started_at, finished_at,
        skipped, skipped_reasons)
      values ('discard', jsonb_build_object('task_id', $1::text, 'error', $1::text), 9, 1, $1, $1, $1, 'failed', now(), now(), 1,
@@ -130,6 +163,8 @@ test('what others wrote is text in every place: nothing of it runs, loads or is 
       '/endpoints',
       '/operations',
       '/agents',
+      '/audit',
+      `/audit?${new URLSearchParams({ actor: attack, action: attack, target: attack }).toString()}`,
       `/bulk/replay?${search}`,
       `/deliveries?state=${encodeURIComponent(attack)}`,
     ],
@@ -170,20 +205,25 @@ describe('by keyboard only', () => {
     assert.equal(await page.evaluate('document.activeElement.id'), 'main')
     await page.goto(full.url)
     const order = []
-    for (let i = 0; i < 7; i++) {
+    for (let i = 0; i < 8; i++) {
       await page.keyboard.press('Tab')
       order.push(await page.evaluate('document.activeElement.textContent.trim()'))
     }
     assert.deepEqual(order, [
       ...['Skip to content', 'webhook-outbox', 'Overview', 'Deliveries', 'Endpoints', 'Operations', 'Agents'],
+      'Audit',
     ])
   })
 
   test('a dead event is found and replayed', async (t) => {
     const dashboard = await startDashboard(t)
     const where = await putTicket(dashboard.database, { url: 'http://127.0.0.1:9/keys' })
-    const id = await putEvent(dashboard.database, { ...where, task_id: 'by-keys', created_at: new Date() })
+    const dead = { ...where, task_id: 'by-keys', last_error: '404 Not Found', created_at: new Date() }
+    const id = await putEvent(dashboard.database, dead)
     const page = await visit(t, dashboard.url)
+    await tabTo(page, '404 Not Found')
+    await page.keyboard.press('Enter')
+    await page.waitForURL('**/deliveries?state=dead&*')
     await tabTo(page, 'task.completed by-keys')
     await page.keyboard.press('Enter')
     await page.waitForURL(`**/deliveries/${id}`)
@@ -216,7 +256,7 @@ describe('by keyboard only', () => {
     await page.keyboard.press('Enter')
     await tabTo(page, 'Pause it')
     await page.keyboard.press('Enter')
-    await page.getByText('Paused (paused by an operator)').waitFor()
+    await page.getByText('Paused (paused by an operator) since').waitFor()
     await tabTo(page, 'Send a test')
     await page.keyboard.press('Enter')
     await page.getByRole('heading', { name: 'The test was delivered' }).waitFor()
@@ -231,9 +271,7 @@ describe('by keyboard only', () => {
     const where = await putTicket(dashboard.database, { url: 'http://127.0.0.1:9/keys' })
     for (let i = 0; i < 3; i++) await putEvent(dashboard.database, where)
     const page = await visit(t, `${dashboard.url}/deliveries`)
-    await tabTo(page, 'State')
-    await page.keyboard.type('dead')
-    await tabTo(page, 'Filter')
+    await tabTo(page, 'Dead')
     await page.keyboard.press('Enter')
     await page.waitForURL('**/deliveries?state=dead')
     await tabTo(page, 'Replay all of these…')
@@ -263,10 +301,28 @@ describe('to a screen reader', () => {
         const named = page.getByRole(role, { name: /\S/ })
         assert.equal(await named.count(), await all.count(), `${path}: each ${role} has a name`)
       }
+      const levels = await page.evaluate<number[]>(
+        `[...document.querySelectorAll('h1, h2, h3')].map((one) => Number(one.tagName[1]))`,
+      )
+      assert.ok(
+        levels.every((level, i) => level - (levels[i - 1] ?? 0) <= 1),
+        `${path}: no level is skipped of ${levels.join(' ')}`,
+      )
       for (const table of await page.getByRole('table').all()) {
         assert.ok((await table.getByRole('columnheader').count()) >= 3, path)
         assert.ok((await table.getByRole('rowheader').count()) >= 1, path)
       }
+    }
+  })
+
+  test('a table whose rows are cards on a phone is a table still', async (t) => {
+    const page = await visit(t, full.url, { viewport: { width: 390, height: 844 } })
+    for (const path of ['/endpoints', '/deliveries', '/agents', '/audit']) {
+      await page.goto(full.url + path)
+      const table = page.getByRole('table').first()
+      assert.ok((await table.getByRole('columnheader').count()) >= 3, path)
+      assert.ok((await table.getByRole('rowheader').count()) >= 1, path)
+      assert.ok((await table.getByRole('cell').count()) >= 2, path)
     }
   })
 
@@ -277,7 +333,7 @@ describe('to a screen reader', () => {
       /status:\n\s+- heading "1 endpoint does not answer" \[level=1\]/,
       /list "And besides":\n\s+- listitem: 2 agents are stuck\n\s+- listitem: 1 endpoint is paused/,
       /img "Delivered and dead per minute in the last hour: \d[\d,]* delivered, \d+ dead/,
-      /img "From change to delivery, by the minute: at \d\d:\d\d UTC half within .+, 99 percent within/,
+      /img "From change to delivery, by the minute: at \d\d:\d\d UTC half within .+, 99 of 100 within/,
       /heading "Endpoints in trouble \(3\)" \[level=2\]/,
       /columnheader "What next"/,
       /link "https:\/\/pager\.example\.net\/v2\/events"/,
@@ -303,6 +359,26 @@ describe('live', () => {
     assert.match(String(await page.evaluate('document.activeElement.textContent')), /older/)
     assert.equal(await page.locator('details[open]').count(), 1)
     assert.equal(await page.locator('#live').textContent(), 'Live')
+  })
+
+  test('what was closed stays closed, although the server would show it open', async (t) => {
+    const dashboard = await startDashboard(t)
+    const id = await putEvent(dashboard.database, { created_at: new Date() })
+    const attempt = (n: number) =>
+      dashboard.database.query(`insert into webhook_attempts values ($1, $2, now(), 5, 503, '503', 'down')`, [
+        id,
+        n,
+      ])
+    await attempt(1)
+    const page = await visit(t, `${dashboard.url}/deliveries/${id}`)
+    assert.equal(await page.locator('details[open]').count(), 1)
+    await page.getByText('Response and request').click()
+    await attempt(2)
+    await page.getByText('Attempt 2').waitFor()
+    const opened = await page.evaluate(
+      `[...document.querySelectorAll('.timeline details')].map((one) => one.open)`,
+    )
+    assert.deepEqual(opened, [true, false])
   })
 
   test('the overview tells of an endpoint that fails, as it happens', async (t) => {

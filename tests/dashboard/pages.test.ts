@@ -33,7 +33,7 @@ const idOf = async (url: string) =>
 test('every page answers with HTML, under a policy without inline script or style and without other hosts', async () => {
   const event = await putEvent(database)
   await endpoint(database, 'http://127.0.0.1:9/pages')
-  const paths = ['/', '/deliveries', `/deliveries/${event}`, '/endpoints', '/operations', '/agents']
+  const paths = ['/', '/deliveries', `/deliveries/${event}`, '/endpoints', '/operations', '/agents', '/audit']
   for (const path of [
     ...paths,
     `/endpoints/${await idOf('http://127.0.0.1:9/pages')}`,
@@ -70,24 +70,26 @@ describe('the overview', () => {
     await owe(database, url, 3)
     const { text } = await get('/')
     assert.match(text, /<h1 class="trouble">1 endpoint does not answer<\/h1>/)
-    assert.match(text, /3 events are owed to 1 endpoint; the oldest has been due for 1m/)
+    assert.match(text, /3 events are owed to 1 endpoint; the oldest has been due for 1 min/)
     assert.match(text, /503 Service Unavailable/)
-    assert.match(text, /<time [^>]+>1m ago/)
-    assert.match(text, /Mend the receiver/)
+    assert.match(text, /<time [^>]+><span>\d\d:\d\d:\d\d UTC<\/span> <small>1 min ago/)
+    assert.match(text, /Get the receiver fixed/)
   })
 
   test('says that all is well where it is', async () => {
     await clear(database)
     const { text } = await get('/')
-    assert.match(text, /<h1 class="well">All is well<\/h1>/)
+    assert.match(text, /<h1 class="well">All is well: nothing was sent yet<\/h1>/)
     assert.match(text, /Nothing is owed/)
+    await endpoint(database, 'http://127.0.0.1:9/well')
+    assert.match((await get('/')).text, /<h1 class="well">All is well<\/h1>/)
   })
 
   test('has a banner where no dispatcher runs', async (t) => {
     const alone = await createTestApi(t, { health: () => checkHealth(kyselyOver(database.pool)) })
     const { text } = await alone.call('GET', '/')
     assert.match(text, /Nothing is sent: no dispatcher runs/)
-    assert.match(text, /role="alert"[^>]*>.*start the service with ROLE=all/s)
+    assert.match(text, /role="alert"[^>]*>.*Next.*start the service with ROLE=all/s)
   })
 
   test('draws the minutes of the last hour, those that were kept too', async (t) => {
@@ -106,6 +108,28 @@ describe('the overview', () => {
     assert.match((await seen())!, /: 2 delivered, 1 dead, at most 2 a minute/)
     await settle('dead', 0, 1)
     assert.match((await seen())!, /: 2 delivered, 2 dead/)
+  })
+})
+
+describe('the overview, by what events died of', () => {
+  test('names the error, how many, where to, of whom, and when first and last', async (t) => {
+    const dying = await createTestApi(t)
+    const at = (minutes: number) => new Date(Date.now() - minutes * 60_000)
+    for (const [minutes, project_id] of [
+      [50, 'p1'],
+      [40, 'p2'],
+      [3 * 24 * 60, 'long ago'],
+    ] as const) {
+      const settled = { settled_at: at(minutes), created_at: at(minutes + 1) }
+      await putEvent(dying.database, { ...settled, project_id, last_error: '404 Not Found' })
+    }
+    const { text } = await dying.call('GET', '/')
+    const row = /<tr data-key="[^"]+ 404 Not Found">.*?<\/tr>/s.exec(text)![0]
+    assert.match(row, /href="\/deliveries\?state=dead&amp;endpoint_id=[\w-]+&amp;error=404\+Not\+Found"/)
+    assert.match(row, /data-label="Events">2</)
+    assert.match(row, /p1 and p2/)
+    assert.match(row, /50 min ago.*40 min ago/)
+    assert.match(text, /<h1 class="trouble">1 endpoint|<h1 class="trouble">2 events died in the last hour/)
   })
 })
 
@@ -132,6 +156,39 @@ describe('deliveries', () => {
     const answer = await get('/deliveries?state=lost')
     assert.equal(answer.status, 422)
     assert.match(answer.text, /must be one of pending, delivering/)
+  })
+
+  test('are found by the webhook-id that a receiver names', async () => {
+    const id = randomUUID()
+    const found = await get(`/deliveries?state=&event_id=%20${id.toUpperCase()}%20`)
+    assert.equal(found.status, 303)
+    assert.equal(found.headers.get('location'), `/deliveries/${id}`)
+    const none = await get('/deliveries?event_id=task-1')
+    assert.equal(none.status, 200)
+    assert.match(none.text, /role="alert">\s*An event id is a UUID/)
+    assert.match(none.text, /name="event_id" type="text" value="task-1"/)
+  })
+
+  test('show the time of a filter in UTC, whatever zone its URL has', async () => {
+    const { text } = await get('/deliveries?from=2026-01-01T01%3A30%3A05%2B02%3A00')
+    assert.match(text, /name="from" type="datetime-local" value="2025-12-31T23:30:05"/)
+  })
+
+  test('that wait for their endpoint say so', async (t) => {
+    const waiting = await createTestApi(t)
+    for (const [path, columns] of [
+      ['open', open],
+      ['paused', { paused_at: 'now()' }],
+    ] as const) {
+      const url = `http://127.0.0.1:9/${path}`
+      await endpoint(waiting.database, url, columns)
+      await owe(waiting.database, url)
+    }
+    const { text } = await waiting.call('GET', '/deliveries')
+    assert.match(text, /endpoint does not answer/)
+    assert.match(text, /endpoint is paused/)
+    const one = await waiting.call('GET', `/deliveries?endpoint_id=${await idOf('http://127.0.0.1:9/open')}`)
+    assert.match(one.text, /<title>Deliveries: to http:\/\/127\.0\.0\.1:9\/open · /)
   })
 
   test('show no query of a URL, nowhere', async () => {
@@ -178,6 +235,29 @@ describe('a delivery', () => {
     assert.ok((await audited()).includes(`anonymous delivery.discard deliveries/${id}`))
   })
 
+  test('that is dead says whether it is tried again by itself, and when', async () => {
+    const url = 'http://127.0.0.1:9/back'
+    await endpoint(database, url, { owes_dead: 'true', recover_at: `now() + interval '90 seconds'` })
+    const back = await putEvent(database, { url, recoverable: true })
+    assert.match((await get(`/deliveries/${back}`)).text, /it is tried again by itself .*UTC \(in 1 min\)/s)
+    const lost = await putEvent(database, { url })
+    assert.match((await get(`/deliveries/${lost}`)).text, /it is not tried again by itself/)
+  })
+
+  test('opens what was answered last where that was a failure, and says how long each attempt waited', async () => {
+    const id = await putEvent(database, { attempts: 2 })
+    await database.query(
+      `insert into webhook_attempts values ($1, 1, '2026-01-01T00:00:00Z', 12, 500, '500 Internal Server Error', 'first'),
+         ($1, 2, '2026-01-01T00:00:01.5Z', 12, 503, '503 Service Unavailable', 'second')`,
+      [id],
+    )
+    const { text } = await get(`/deliveries/${id}`)
+    const opened = [...text.matchAll(/<details open[^>]*>(.*?)<\/details>/gs)].map(([, inside]) => inside!)
+    assert.equal(opened.length, 1)
+    assert.match(opened[0]!, /Response: 503.*second/s)
+    assert.match(text, /2026-01-01 00:00:01 UTC \(.+ ago\)<\/time>, 2 s after the one before; took 12 ms/)
+  })
+
   test('that is not there is a page with 404', async () => {
     const answer = await get(`/deliveries/${randomUUID()}`)
     assert.equal(answer.status, 404)
@@ -215,7 +295,7 @@ test('an endpoint is paused, tested and resumed, and shows the exchange', async 
   await endpoint(database, tea.url('/tea'))
   const path = `/endpoints/${await idOf(tea.url('/tea'))}`
   assert.equal((await post(`${path}/pause`, { reason: 'tea time' })).status, 303)
-  assert.match((await get(path)).text, /Paused \(tea time\)/)
+  assert.match((await get(path)).text, /Paused \(<bdi>tea time<\/bdi>\) since <time/)
   const tested = await post(`${path}/test`)
   assert.equal(tested.status, 200, tested.text)
   assert.match(tested.text, /The test was not delivered/)
@@ -223,12 +303,58 @@ test('an endpoint is paused, tested and resumed, and shows the exchange', async 
   assert.match(tested.text, new RegExp(`data-live="${path}"`))
   assert.equal((await get(`${path}/test`)).status, 303)
   assert.equal((await post(`${path}/resume`)).status, 303)
-  assert.doesNotMatch((await get(path)).text, /tea time/)
+  assert.doesNotMatch((await get(path)).text, /Paused \(/)
   const entries = (await audited()).filter((entry) => entry.endsWith(path.slice(1)))
   assert.deepEqual(
     entries.map((entry) => entry.split(' ')[1]),
     ['endpoint.pause', 'endpoint.test', 'endpoint.resume'],
   )
+})
+
+test('an endpoint says since when, for whom and what next, and what operators did to it', async () => {
+  const url = 'http://127.0.0.1:9/said'
+  await endpoint(database, url, { ...open, failures: '12', last_error: `'503 Service Unavailable'` })
+  await owe(database, url, 2, { project_id: `'p' || n` })
+  const path = `/endpoints/${await idOf(url)}`
+  await post(`${path}/pause`, { reason: 'a while' })
+  await post(`${path}/resume`)
+  await database.query(`update webhook_endpoints set breaker = 'open' where url = $1`, [url])
+  const { text } = await get(path)
+  assert.match(text, /It has not answered as it should since <time[^>]+>[^<]*UTC \(/)
+  assert.match(text, /2 events of <bdi>p1 and p2<\/bdi> wait/)
+  assert.match(text, /<b>Next:<\/b> Get the receiver fixed/)
+  assert.match(text, /Resumed it.*Paused it.*Reason: a while/s)
+  const replay = await get(`/bulk/discard?endpoint_id=${path.split('/')[2]}`)
+  assert.match(replay.text, /127\.0\.0\.1:9\/said<\/bdi><\/a>, which does not answer: they wait/)
+})
+
+test('the audit says who did what to what, and is filtered by the URL', async () => {
+  const id = await putEvent(database, { outcome: null })
+  await post(`/deliveries/${id}/discard`, { reason: 'for the audit' })
+  const all = await get('/audit')
+  assert.match(
+    all.text,
+    new RegExp(`Discarded an event.*href="/deliveries/${id}".*Reason: for the audit`, 's'),
+  )
+  const some = await get('/audit?actor=&action=delivery.discard&target=')
+  assert.equal(some.headers.get('location'), '/audit?action=delivery.discard')
+  const { text } = await get('/audit?action=endpoint.test&actor=nobody')
+  assert.match(text, /Nothing that was done fits this filter/)
+  assert.match(text, /<option value="endpoint.test" selected[^>]*>Sent a test/)
+})
+
+test('stuck agents are shown with the tasks that they hold, and those that are stuck no more', async (t) => {
+  const stuck = await createTestApi(t)
+  await stuck.database.query(`
+    insert into agents (id, last_heartbeat) values ('a1', now() - interval '5 minutes'), ('a2', now());
+    insert into agent_stuck_episodes (agent_id, reason, started_at, ended_at) values
+      ('a1', 'no_heartbeat', now() - interval '4 minutes', null), ('a2', 'loops', now() - interval '1 hour', now() - interval '30 minutes');
+    insert into tasks (id, title, status, assigned_agent_id) select 't' || n, 't', 'running', 'a1' from generate_series(1, 4) n`)
+  const { text } = await stuck.call('GET', '/agents')
+  assert.match(text, /<h1>1 agent is stuck<\/h1>/)
+  assert.match(text, /task_id=t1".*task_id=t3".* and more/s)
+  assert.match(text, /<bdi>a2<\/bdi>.*<bdi>loops<\/bdi>.*>30 min<.*30 min ago/s)
+  assert.match((await stuck.call('GET', '/')).text, /1 agent is stuck/)
 })
 
 test("an endpoint's own headers are shown by name, and never by value", async () => {
@@ -263,7 +389,7 @@ test('without its database a page says so, and the log has it', async (t) => {
     Promise.resolve({ status: 'failing' as const, checks: { database: { status: 'failing' as const } } })
   const options = { db: gone, config: testConfig, sender: noSender, version: '0', health }
   const call = callerOf(createApp({ ...options, log: { warn: note, error: note } }))
-  for (const path of ['/', '/deliveries', `/deliveries/${randomUUID()}`, '/endpoints', '/agents']) {
+  for (const path of ['/', '/deliveries', `/deliveries/${randomUUID()}`, '/endpoints', '/agents', '/audit']) {
     const answer = await call('GET', path)
     assert.equal(answer.status, 503, path)
     assert.match(answer.headers.get('content-type')!, /^text\/html/)
