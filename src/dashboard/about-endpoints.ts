@@ -4,7 +4,7 @@ import { withoutSecrets } from '../api/without-secrets.ts'
 import type { Database } from '../database/tables.ts'
 
 /** Events of each endpoint that are looked at: enough to name whom it is about, and few whatever is owed. */
-const looked = 500
+const looked = 200
 
 /**
  * The projects that wait for endpoints: of the oldest events that are owed to each, and of the newest dead ones that may come

@@ -53,7 +53,7 @@ function What({ one }: { one: Endpoint }) {
     case 'failing':
       return (
         <>
-          It fails since <Time at={one.since} none="an unknown time" />
+          It has been failing since <Time at={one.since} none="an unknown time" />
         </>
       )
     case 'paused':
@@ -91,7 +91,7 @@ function Owed({ one, projects }: { one: Endpoint; projects: string[] }) {
       )}
       {` ${flow}`}
       {oldest !== null && oldest >= 1 && `, the oldest for ${span(oldest)}`}
-      {waits ? '; nothing of it is lost.' : '.'}
+      {waits ? `; each is kept for ${one.max_owed_age ?? 'MAX_OWED_AGE (14d where it is not set)'}.` : '.'}
     </>
   )
 }

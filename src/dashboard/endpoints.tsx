@@ -26,7 +26,7 @@ export async function endpointsPage(c: PageContext, services: PageServices) {
   const view = cursor === undefined ? new URLSearchParams(filter).toString() : undefined
   return page(
     c,
-    { title: 'Endpoints', section: '/endpoints', live: here(c) },
+    { title: titleOf(items), section: '/endpoints', live: here(c) },
     <>
       <h1>Endpoints</h1>
       <p class="lead">Where events go: each URL, without its query. Those in trouble stand first.</p>
@@ -50,6 +50,12 @@ export async function endpointsPage(c: PageContext, services: PageServices) {
       </Region>
     </>,
   )
+}
+
+/** For the tab: how many of those on the page do not answer. */
+function titleOf(endpoints: Endpoint[]): string {
+  const silent = endpoints.filter(({ status }) => status === 'open' || status === 'probing').length
+  return silent === 0 ? 'Endpoints' : `Endpoints: ${silent} not answering`
 }
 
 /** As the overview orders them; pages of the list are by age, and what stands on one is ordered so. */

@@ -90,7 +90,7 @@ function Layout({
             </nav>
           )}
           <div class="session">
-            {live !== undefined && <span id="live"></span>}
+            {live !== undefined && <span id="live" role="status"></span>}
             {visitor?.name !== undefined && <Session visitor={visitor} />}
           </div>
         </header>

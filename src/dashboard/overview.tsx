@@ -49,14 +49,16 @@ export async function overviewPage(c: PageContext, services: PageServices) {
       {!overview.begun && <p class="answer">{noEvents}</p>}
       <Tiles overview={overview} />
       <Troubled overview={overview} />
-      <section aria-labelledby="activity">
-        <h2 id="activity">Activity</h2>
-        <Windows path="/" chosen={overview.seen.window} />
-        <div class="charts">
-          <SettledChart seen={overview.seen} />
-          <LatencyChart seen={overview.seen} />
-        </div>
-      </section>
+      {overview.begun && (
+        <section aria-labelledby="activity">
+          <h2 id="activity">Activity</h2>
+          <Windows path="/" chosen={overview.seen.window} />
+          <div class="charts">
+            <SettledChart seen={overview.seen} />
+            <LatencyChart seen={overview.seen} />
+          </div>
+        </section>
+      )}
       <Lists overview={overview} />
     </Region>,
   )
@@ -168,7 +170,9 @@ function Tiles({ overview: { total, hour } }: { overview: Overview }) {
     <dl class="tiles">
       <div>
         <dt>Owed</dt>
-        <dd>{number(owedOf(total))}</dd>
+        <dd>
+          <a href="/deliveries?state=pending">{number(owedOf(total))}</a>
+        </dd>
         <dd class="more">
           {number(total.due)} due, {number(total.waiting)} for later, {number(total.delivering)} being sent
         </dd>
@@ -189,7 +193,9 @@ function Tiles({ overview: { total, hour } }: { overview: Overview }) {
       </div>
       <div>
         <dt>Dead in the last hour</dt>
-        <dd class={dead > 0 ? 'bad' : ''}>{number(dead)}</dd>
+        <dd class={dead > 0 ? 'bad' : ''}>
+          <a href="/deliveries?state=dead">{number(dead)}</a>
+        </dd>
         <dd class="more">{number(last?.dead ?? 0)} in the last full minute</dd>
       </div>
     </dl>

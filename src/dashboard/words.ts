@@ -99,7 +99,7 @@ export const waitingReasons: Record<Waiting['reason'], string> = {
   due: 'It is due and about to be sent',
   backing_off: 'It waits for its next attempt',
   paused: 'Its endpoint is paused',
-  breaker_open: 'Its endpoint does not answer',
+  breaker_open: 'Its endpoint has not answered as it should',
   at_capacity: 'Its endpoint is busy',
   no_dispatcher: 'Nothing sends: no dispatcher runs',
   other_installation: 'Nothing is sent: this database belongs to another installation',

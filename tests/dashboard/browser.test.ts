@@ -69,7 +69,7 @@ test('on a phone whatever is pressed is at least 40 pixels high', async (t) => {
 
 /** What acts and stands for itself, not within a text (WCAG 2.2, 2.5.8), with its height where that is too small. */
 const small = `[...document.querySelectorAll(
-  'button, summary, select, input:not([type=hidden]), nav a, .more a, .actions > a, .filter > a, tbody th > a, .brand')]
+  'button, summary, select, input:not([type=hidden]), nav a, .more a, .tiles a, .actions > a, .filter > a, tbody th > a, .brand')]
   .filter((one) => one.checkVisibility())
   .map((one) => [one.textContent.trim() || one.name, Math.round(one.getBoundingClientRect().height)])
   .filter(([, height]) => height < 40)

@@ -187,6 +187,9 @@ describe('deliveries', () => {
     const { text } = await waiting.call('GET', '/deliveries')
     assert.match(text, /endpoint does not answer/)
     assert.match(text, /endpoint is paused/)
+    const list = (await waiting.call('GET', '/endpoints')).text
+    assert.match(list, /<title>Endpoints: 1 not answering · /)
+    assert.match(list, /Not answering.*Paused/s)
     const one = await waiting.call('GET', `/deliveries?endpoint_id=${await idOf('http://127.0.0.1:9/open')}`)
     assert.match(one.text, /<title>Deliveries: to http:\/\/127\.0\.0\.1:9\/open · /)
   })

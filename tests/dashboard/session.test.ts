@@ -30,6 +30,7 @@ test('without a session every page leads to the login, and from there back', asy
     ['/endpoints', '/login?next=%2Fendpoints'],
     ['/operations', '/login?next=%2Foperations'],
     ['/agents', '/login?next=%2Fagents'],
+    ['/audit', '/login?next=%2Faudit'],
     ['/bulk/replay', '/login?next=%2Fbulk%2Freplay'],
   ]) {
     const answer = await api.call('GET', path!)
@@ -86,7 +87,15 @@ test('the login is for the own page only', async () => {
 test('a read token sees the pages without anything that writes, and may not write', async () => {
   const session = await logIn(read)
   const id = await putEvent(api.database, await putTicket(api.database, { url: 'http://127.0.0.1:9/r' }))
-  for (const path of ['/', '/deliveries', `/deliveries/${id}`, '/endpoints', '/operations']) {
+  for (const path of [
+    '/',
+    '/deliveries',
+    `/deliveries/${id}`,
+    '/endpoints',
+    '/operations',
+    '/agents',
+    '/audit',
+  ]) {
     const { status, text } = await api.call('GET', path, undefined, { headers: session })
     assert.equal(status, 200, path)
     assert.match(text, /looker<\/bdi> \(read only\)/)
