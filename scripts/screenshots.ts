@@ -54,7 +54,7 @@ async function shoot(page: Page, pages: Record<string, string>, suffix: string):
 async function picture(browser: Browser): Promise<void> {
   const dashboard = await startDashboard(owner)
   await seedTrouble(dashboard.database, { owed: 1_250, settled: 200_000 })
-  const viewport = { width: 1080, height: 690 }
+  const viewport = { width: 1200, height: 690 }
   const { page } = await openPage(owner, browser, dashboard.url, { viewport, colorScheme: 'light' })
   await page.goto('/')
   const { y, height } = (await page.locator('section[aria-labelledby=activity]').boundingBox())!

@@ -38,7 +38,8 @@ export function Answer({ one, back }: { one: Detail; back: { at: string } | unde
       {state === 'dead' && back !== undefined && (
         <p>
           <b>Next:</b> it is tried again by itself when <Endpoint one={one} /> answers, which is looked at
-          again at <Time at={back.at} />. Replay it to try now.
+          again at <Time at={back.at} />. That holds for RECOVER_WINDOW after its change (24h where it is not
+          set). Replay it to try now.
         </p>
       )}
       {state === 'dead' && back === undefined && (
