@@ -3635,6 +3635,24 @@ CREATE INDEX webhook_history_recoverable_idx ON ONLY public.webhook_history_dead
 CREATE INDEX webhook_history_dead_default_endpoint_id_created_at_idx ON public.webhook_history_dead_default USING btree (endpoint_id, created_at) WHERE recoverable;
 
 --
+-- Name: webhook_history_endpoint_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_history_endpoint_id_idx ON ONLY public.webhook_history USING brin (endpoint_id uuid_bloom_ops) WITH (pages_per_range='32', autosummarize='on');
+
+--
+-- Name: webhook_history_dead_endpoint_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_history_dead_endpoint_id_idx ON ONLY public.webhook_history_dead USING brin (endpoint_id uuid_bloom_ops) WITH (pages_per_range='32', autosummarize='on');
+
+--
+-- Name: webhook_history_dead_default_endpoint_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_history_dead_default_endpoint_id_idx ON public.webhook_history_dead_default USING brin (endpoint_id uuid_bloom_ops) WITH (pages_per_range='32', autosummarize='on');
+
+--
 -- Name: webhook_history_settled_at_idx; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -3681,6 +3699,18 @@ CREATE INDEX webhook_history_delivered_created_at_event_id_idx ON ONLY public.we
 --
 
 CREATE INDEX webhook_history_delivered_default_created_at_event_id_idx ON public.webhook_history_delivered_default USING btree (created_at, event_id);
+
+--
+-- Name: webhook_history_delivered_endpoint_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_history_delivered_endpoint_id_idx ON ONLY public.webhook_history_delivered USING brin (endpoint_id uuid_bloom_ops) WITH (pages_per_range='32', autosummarize='on');
+
+--
+-- Name: webhook_history_delivered_default_endpoint_id_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhook_history_delivered_default_endpoint_id_idx ON public.webhook_history_delivered_default USING brin (endpoint_id uuid_bloom_ops) WITH (pages_per_range='32', autosummarize='on');
 
 --
 -- Name: webhook_history_delivered_settled_at_idx; Type: INDEX; Schema: public; Owner: -
@@ -3797,6 +3827,12 @@ ALTER INDEX public.webhook_history_dead_created_at_event_id_idx ATTACH PARTITION
 ALTER INDEX public.webhook_history_recoverable_idx ATTACH PARTITION public.webhook_history_dead_default_endpoint_id_created_at_idx;
 
 --
+-- Name: webhook_history_dead_default_endpoint_id_idx; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.webhook_history_dead_endpoint_id_idx ATTACH PARTITION public.webhook_history_dead_default_endpoint_id_idx;
+
+--
 -- Name: webhook_history_dead_default_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
 --
 
@@ -3813,6 +3849,12 @@ ALTER INDEX public.webhook_history_dead_settled_at_idx ATTACH PARTITION public.w
 --
 
 ALTER INDEX public.webhook_history_dead_task_id_idx ATTACH PARTITION public.webhook_history_dead_default_task_id_idx;
+
+--
+-- Name: webhook_history_dead_endpoint_id_idx; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.webhook_history_endpoint_id_idx ATTACH PARTITION public.webhook_history_dead_endpoint_id_idx;
 
 --
 -- Name: webhook_history_dead_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
@@ -3845,6 +3887,12 @@ ALTER INDEX public.webhook_history_created_at_idx ATTACH PARTITION public.webhoo
 ALTER INDEX public.webhook_history_delivered_created_at_event_id_idx ATTACH PARTITION public.webhook_history_delivered_default_created_at_event_id_idx;
 
 --
+-- Name: webhook_history_delivered_default_endpoint_id_idx; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.webhook_history_delivered_endpoint_id_idx ATTACH PARTITION public.webhook_history_delivered_default_endpoint_id_idx;
+
+--
 -- Name: webhook_history_delivered_default_pkey; Type: INDEX ATTACH; Schema: public; Owner: -
 --
 
@@ -3861,6 +3909,12 @@ ALTER INDEX public.webhook_history_delivered_settled_at_idx ATTACH PARTITION pub
 --
 
 ALTER INDEX public.webhook_history_delivered_task_id_idx ATTACH PARTITION public.webhook_history_delivered_default_task_id_idx;
+
+--
+-- Name: webhook_history_delivered_endpoint_id_idx; Type: INDEX ATTACH; Schema: public; Owner: -
+--
+
+ALTER INDEX public.webhook_history_endpoint_id_idx ATTACH PARTITION public.webhook_history_delivered_endpoint_id_idx;
 
 --
 -- Name: webhook_history_delivered_pkey; Type: INDEX ATTACH; Schema: public; Owner: -

@@ -44,7 +44,7 @@ test("the document is valid OpenAPI 3.1, by somebody else's judgement", async ()
 
 /** Pages and what they load, for people: they are no part of the API. */
 const dashboard =
-  /^(?:\/|\/(?:assets|bulk)\/.+|\/(?:deliveries|endpoints|operations)(?:\/.+)?|\/(?:agents|login|logout))$/
+  /^(?:\/|\/(?:assets|bulk)\/.+|\/(?:deliveries|endpoints|audit|operations)(?:\/.+)?|\/(?:agents|login|logout))$/
 
 test('every route that is mounted is in the document, and the other way round', () => {
   const mounted = api.app.routes
