@@ -227,8 +227,10 @@ export class Dispatcher {
     if (recentlyBusy && this.#pace.perSecond(start) > FEW_A_SECOND)
       return void (await this.#waker.wait(BUSY_POLL_MS))
     if (!this.#claimer.roundDone) return
-    const lost = (this.#lock === 'taken' || this.#lock === 'held') && !this.#sleepLock.held
-    if (lost || start - this.#askedForLockAt >= IDLE_AFTER_MS) {
+    const asked = start - this.#askedForLockAt
+    const mine = this.#lock === 'taken' || this.#lock === 'held'
+    // What is held is asked for as rarely as there is a poll: an event that comes meanwhile waits for the answer.
+    if (mine ? asked >= this.#options.pollIntervalMs || !this.#sleepLock.held : asked >= IDLE_AFTER_MS) {
       this.#askedForLockAt = start
       this.#lock = await this.#sleepLock.tryLock()
       if (this.#lock === 'taken') return // one last look, now that every capture notifies
