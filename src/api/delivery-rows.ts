@@ -1,6 +1,7 @@
 import { type Kysely, type RawBuilder, sql } from 'kysely'
 import { inFlight } from '../../db/endpoint.ts'
 import type { Database, WebhookAttempts, WebhookEvents } from '../database/tables.ts'
+import { isDispatched } from '../observe/dispatchers.ts'
 import type { Cursor } from './cursor.ts'
 import { conditionsOf, type DeliveryFilter, where } from './delivery-filter.ts'
 import type { WaitingFor } from './waiting.ts'
@@ -83,9 +84,7 @@ export async function findDelivery(
 ): Promise<{ event: WebhookEventRow & WaitingFor; attempts: WebhookAttemptRow[] } | undefined> {
   const { rows } = await sql<WebhookEventRow & WaitingFor>`
     select event.*, event.next_attempt_at <= now() as is_due, owed.lease_until, owed.lease_until <= now() as lease_expired,
-      -- Its listener has a connection of its own, whose name no pooler hides.
-      exists (select from pg_stat_activity where datname = current_database()
-        and application_name in ('webhook-outbox listen', 'webhook-outbox dispatcher')) as dispatched,
+      ${isDispatched} as dispatched,
       exists (select from webhook_installation i where i.name is distinct from ${installation}) as foreign,
       e.breaker, e.probe_at, e.opened_at, e.paused_at, e.paused_reason,
       ${sql.raw(inFlight('e', 'claims'))} as in_flight,

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
+import { sleepLockClass } from '../../db/capture.ts'
 import { createPool } from '../../src/database/connection.ts'
 import { onCleanup } from '../support/cleanup.ts'
 import { endpoint, open } from '../support/endpoints.ts'
@@ -199,6 +200,17 @@ describe('one delivery', () => {
       assert.match(detail, words)
     })
   }
+
+  test('a dispatcher whose sessions have other names, as behind a pooler, is seen by its sleep', async (t) => {
+    const pool = createPool(api.database.url, { maxConnections: 1, applicationName: 'a pooler' })
+    onCleanup(t, () => pool.end())
+    await pool.query(`select pg_advisory_lock($1::integer, 'webhook_outbox'::regclass::oid::integer)`, [
+      sleepLockClass,
+    ])
+    assert.equal((await waitingOf(7)).reason, 'due')
+    await pool.query('select pg_advisory_unlock_all()')
+    assert.equal((await waitingOf(7)).reason, 'no_dispatcher')
+  })
 
   test('with a dispatcher, what is due is only due, also where another one died with it', async (t) => {
     const pool = createPool(api.database.url, { maxConnections: 1, applicationName: 'webhook-outbox listen' })
