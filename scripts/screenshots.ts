@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { kyselyOver } from '../src/database/connection.ts'
 import { checkHealth } from '../src/observe/health.ts'
+import { testConfig } from '../tests/api/support.ts'
 import { seedTrouble } from '../tests/dashboard/seed.ts'
 import { openPage, startBrowser, startDashboard, type TestDashboard } from '../tests/dashboard/support.ts'
 import { startTestServer } from '../tests/support/server.ts'
@@ -87,7 +88,7 @@ try {
   await picture(browser)
   const locked = await startDashboard(owner, {
     config: {
-      ...{ role: 'all', leaseMs: 30_000, maxInFlightPerEndpoint: 16 },
+      ...testConfig,
       apiTokens: [{ role: 'read', name: 'ops', token: 'a-token' }],
     },
   })

@@ -63,10 +63,10 @@ function dashboard({ db, config, log, health, version }: AppOptions, services: S
     await next()
   })
   mountResources(routes, services)
-  const { apiTokens, maxInFlightPerEndpoint, installation } = config
+  const { apiTokens, installation } = config
   const activity = new Activity(db)
   return dashboardRoutes(
-    { db, routes, activity, health, maxInFlightPerEndpoint, installation, version, onError: onError(log) },
+    { db, routes, activity, health, limits: config, installation, version, onError: onError(log) },
     apiTokens,
   )
 }

@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely'
 import type { Config } from '../config.ts'
+import type { PageLimits } from '../dashboard/pages.ts'
 import type { Database } from '../database/tables.ts'
 import type { Sender } from '../delivery/send.ts'
 import type { RefuseUrl } from '../delivery/webhook-url.ts'
@@ -14,8 +15,7 @@ export interface ApiLog {
 export interface AppOptions {
   /** Its pool should have timeouts: no request is to wait for Postgres for ever. */
   db: Kysely<Database>
-  config: Pick<Config, 'apiTokens' | 'role' | 'leaseMs' | 'maxInFlightPerEndpoint'> &
-    Partial<Pick<Config, 'installation'>>
+  config: Pick<Config, 'apiTokens' | 'role' | 'leaseMs'> & PageLimits & Partial<Pick<Config, 'installation'>>
   /** Sends what an operator tests an endpoint with. */
   sender: Pick<Sender, 'send'>
   version: string

@@ -3,7 +3,7 @@ import type { deliveryDetail } from '../api/deliveries.ts'
 import { endpointsById } from './about-endpoints.ts'
 import type { PageServices } from './pages.ts'
 import { endpointPath, Theirs, Time, Words } from './parts.tsx'
-import { count, waitingReasons } from './words.ts'
+import { count, waitingReasons, span } from './words.ts'
 
 export type Detail = NonNullable<Awaited<ReturnType<typeof deliveryDetail>>>
 
@@ -20,7 +20,15 @@ export async function comesBack({ db }: PageServices, one: Detail): Promise<{ at
 }
 
 /** What became of it, since when, and what next. */
-export function Answer({ one, back }: { one: Detail; back: { at: string } | undefined }) {
+export function Answer({
+  one,
+  back,
+  recoverWindowMs,
+}: {
+  one: Detail
+  back: { at: string } | undefined
+  recoverWindowMs: number
+}) {
   const { state, waiting } = one
   if (waiting !== null) return <Waits one={one} waiting={waiting} />
   return (
@@ -38,8 +46,8 @@ export function Answer({ one, back }: { one: Detail; back: { at: string } | unde
       {state === 'dead' && back !== undefined && (
         <p>
           <b>Next:</b> it is tried again by itself when <Endpoint one={one} /> answers, which is looked at
-          again at <Time at={back.at} />. That holds for RECOVER_WINDOW after its change (24h where it is not
-          set). Replay it to try now.
+          again at <Time at={back.at} />. That holds for {span(recoverWindowMs / 1_000)} after its change
+          (RECOVER_WINDOW). Replay it to try now.
         </p>
       )}
       {state === 'dead' && back === undefined && (

@@ -11,7 +11,7 @@ import { sentence } from './words.ts'
 
 export async function deliveryPage(c: PageContext, services: PageServices, id: string) {
   const one = await deliveryDetail(services.db, id, {
-    perEndpoint: services.maxInFlightPerEndpoint,
+    perEndpoint: services.limits.maxInFlightPerEndpoint,
     installation: services.installation,
   })
   if (one === undefined) throw notFound('delivery')
@@ -29,7 +29,7 @@ export async function deliveryPage(c: PageContext, services: PageServices, id: s
         <h1>
           {one.event_type} <Theirs text={one.task_id ?? one.entity_id} /> <State state={one.state} />
         </h1>
-        <Answer one={one} back={back} />
+        <Answer one={one} back={back} recoverWindowMs={services.limits.recoverWindowMs} />
         {c.get('visitor').mayWrite && <Actions one={one} />}
         <Facts facts={factsOf(one)} />
         <section aria-labelledby="attempts">

@@ -1,11 +1,18 @@
 import type { Child } from 'hono/jsx'
 import type { Endpoint } from '../client/types.ts'
-import type { PageServices } from './pages.ts'
+import { formatDuration } from '../config.ts'
+import type { PageLimits, PageServices } from './pages.ts'
 import { type Facts, pathWith, Theirs, Time } from './parts.tsx'
 import { count, few, nextForEndpoint, number, span } from './words.ts'
 
+interface About {
+  one: Endpoint
+  projects: string[]
+  limits: PageLimits
+}
+
 /** What is wrong with it, since when, for whom, and what next. */
-export function Health({ one, projects }: { one: Endpoint; projects: string[] }) {
+export function Health({ one, projects, limits }: About) {
   const grave = one.status === 'open' || one.status === 'probing'
   const next = nextForEndpoint(one)
   return (
@@ -21,7 +28,7 @@ export function Health({ one, projects }: { one: Endpoint; projects: string[] })
         </p>
       )}
       <p>
-        <Owed one={one} projects={projects} />
+        <Owed one={one} projects={projects} limits={limits} />
       </p>
       {one.status === 'open' && one.next_probe_at !== null && (
         <p>
@@ -75,7 +82,7 @@ function What({ one }: { one: Endpoint }) {
   }
 }
 
-function Owed({ one, projects }: { one: Endpoint; projects: string[] }) {
+function Owed({ one, projects, limits }: About) {
   if (one.owed === 0) return <>Nothing is owed to it.</>
   const waits = one.status === 'open' || one.status === 'probing' || one.status === 'paused'
   const flow = `${waits ? 'wait' : 'flow'}${one.owed === 1 ? 's' : ''}`
@@ -91,7 +98,7 @@ function Owed({ one, projects }: { one: Endpoint; projects: string[] }) {
       )}
       {` ${flow}`}
       {oldest !== null && oldest >= 1 && `, the oldest for ${span(oldest)}`}
-      {waits ? `; each is kept for ${one.max_owed_age ?? 'MAX_OWED_AGE (14d where it is not set)'}.` : '.'}
+      {waits ? `; each is kept for ${one.max_owed_age ?? formatDuration(limits.maxOwedAgeMs)}.` : '.'}
     </>
   )
 }
@@ -131,25 +138,23 @@ export function healthFacts(one: Endpoint): FactList {
   ]
 }
 
-export function settings(one: Endpoint, { maxInFlightPerEndpoint }: PageServices): FactList {
-  const common = (name: string) => `as for all endpoints (${name})`
-  const own = (value: string | number | null, name: string): Fact[1] =>
-    value === null ? common(name) : `${value}, its own`
+export function settings(one: Endpoint, { limits }: PageServices): FactList {
+  const either = (own: string | number | null, common: string | number, name: string): Fact[1] =>
+    own === null ? `${common}, as for all endpoints (${name})` : `${own}, its own`
+  const schedule = limits.retrySchedule.map(formatDuration).join(', ')
   return [
     [
       'Sent at once, at most',
-      one.max_in_flight === null
-        ? `${number(maxInFlightPerEndpoint)}, ${common('MAX_IN_FLIGHT_PER_ENDPOINT')}`
-        : own(one.max_in_flight, ''),
+      either(one.max_in_flight, number(limits.maxInFlightPerEndpoint), 'MAX_IN_FLIGHT_PER_ENDPOINT'),
     ],
     [
       'Retried after',
       one.retry_schedule?.length === 0
         ? 'never: it is not retried'
-        : own(one.retry_schedule?.join(', ') ?? null, 'RETRY_SCHEDULE'),
+        : either(one.retry_schedule?.join(', ') ?? null, schedule || 'never', 'RETRY_SCHEDULE'),
     ],
-    ['Answers within', own(one.timeout, 'DELIVERY_TIMEOUT')],
-    ['Discarded if owed for', own(one.max_owed_age, 'MAX_OWED_AGE')],
+    ['Answers within', either(one.timeout, formatDuration(limits.deliveryTimeoutMs), 'DELIVERY_TIMEOUT')],
+    ['Discarded if owed for', either(one.max_owed_age, formatDuration(limits.maxOwedAgeMs), 'MAX_OWED_AGE')],
     [
       'Own headers',
       one.header_names.length === 0 ? (

@@ -43,7 +43,7 @@ export async function endpointPage(c: PageContext, services: PageServices, id: s
         <h1>
           <Theirs text={one.url} /> <EndpointState status={one.status} />
         </h1>
-        <Health one={one} projects={waiting.get(one.id) ?? []} />
+        <Health one={one} projects={waiting.get(one.id) ?? []} limits={services.limits} />
       </Region>
       {c.get('visitor').mayWrite && <Actions one={one} />}
       {test !== undefined && <TestResult test={test} />}

@@ -2,10 +2,17 @@ import type { Context, ErrorHandler } from 'hono'
 import type { Kysely } from 'kysely'
 import type { Env } from '../api/context.ts'
 import type { HealthReport } from '../api/health.ts'
+import type { Config } from '../config.ts'
 import type { Database } from '../database/tables.ts'
 import type { Activity } from './activity.ts'
 import { Api, type ApiRoutes } from './api.ts'
 import type { PageEnv } from './guard.ts'
+
+/** What holds for every endpoint that has nothing of its own, by the configuration of this process. */
+export type PageLimits = Pick<
+  Config,
+  'maxInFlightPerEndpoint' | 'retrySchedule' | 'deliveryTimeoutMs' | 'maxOwedAgeMs' | 'recoverWindowMs'
+>
 
 /** What the pages are made from. */
 export interface PageServices {
@@ -14,8 +21,7 @@ export interface PageServices {
   routes: ApiRoutes
   activity: Activity
   health: () => Promise<HealthReport>
-  /** Deliveries in flight to one endpoint, at most. */
-  maxInFlightPerEndpoint: number
+  limits: PageLimits
   /** The name that this service runs under, if any. */
   installation: string | undefined
   version: string

@@ -49,6 +49,10 @@ export const testConfig: AppOptions['config'] = {
   role: 'all',
   leaseMs: 30_000,
   maxInFlightPerEndpoint: 16,
+  retrySchedule: [1_000, 2_000, 4_000],
+  deliveryTimeoutMs: 10_000,
+  maxOwedAgeMs: 14 * 86_400_000,
+  recoverWindowMs: 86_400_000,
 }
 
 /** For an app that sends nothing. */

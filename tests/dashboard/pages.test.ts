@@ -325,6 +325,8 @@ test('an endpoint says since when, for whom and what next, and what operators di
   const { text } = await get(path)
   assert.match(text, /It has not answered as it should since <time[^>]+>[^<]*UTC \(/)
   assert.match(text, /2 events of <bdi>p1 and p2<\/bdi> wait/)
+  assert.match(text, /each is kept for 14d/)
+  assert.match(text, /1s, 2s, 4s, as for all endpoints \(RETRY_SCHEDULE\)/)
   assert.match(text, /<b>Next:<\/b> Get the receiver fixed/)
   assert.match(text, /Resumed it.*Paused it.*Reason: a while/s)
   const replay = await get(`/bulk/discard?endpoint_id=${path.split('/')[2]}`)
