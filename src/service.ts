@@ -24,6 +24,7 @@ import { createMetrics } from './observe/metrics/metrics.ts'
 import { createNotifyQueueWatch } from './observe/notify-queue.ts'
 import { createBacklogCounter } from './operations/count-backlog.ts'
 import { createOperationRunner } from './operations/runner.ts'
+import { timerMs } from './timer.ts'
 import { version } from './version.ts'
 
 /** Everything one process runs, by its ROLE, wired together. */
@@ -102,6 +103,12 @@ export async function startService(config: ServiceConfig, log: Log): Promise<Ser
   return { url: urlOf(server, config.host), stop: () => (stopping ??= stop()) }
 }
 
+/**
+ * Longer than the grace nobody waits for a stop by more than this: a connection that is half-open fails a query, and then the
+ * end of its transaction, after 15 s each. What was under way Postgres rolls back, or a lease gives back.
+ */
+const stopMarginMs = 10_000
+
 /** The dispatcher and its companions, as soon as the database is migrated. */
 function startDispatch({
   config,
@@ -116,13 +123,9 @@ function startDispatch({
   sender: Sender
   metrics: DispatchMetrics | undefined
 }): { stop(): Promise<void> } {
+  const common = { queryTimeoutMs: 15_000, onIdleError: logLost(log) }
   const connect = (applicationName: string, maxConnections: number) =>
-    createPool(config.databaseUrl, {
-      maxConnections,
-      queryTimeoutMs: 15_000,
-      applicationName,
-      onIdleError: logLost(log),
-    })
+    createPool(config.databaseUrl, { ...common, maxConnections, applicationName })
   const pool = connect('webhook-outbox dispatcher', dispatchConnections)
   const upkeep = kyselyOver(connect('webhook-outbox upkeep', upkeepConnections))
   const { loop: gate, maySend } = createInstallationGate({ db: upkeep, log, name: config.installation })
@@ -178,11 +181,18 @@ function startDispatch({
     async stop() {
       stopWaiting.abort()
       await started
-      await Promise.all(parts.map((part) => part.stop()))
-      await pool.end()
-      await upkeep.destroy()
+      const stop = async () => {
+        await Promise.all(parts.map((part) => part.stop()))
+        await Promise.all([pool.end(), upkeep.destroy()])
+      }
+      await patiently(stop(), config.shutdownGraceMs + stopMarginMs)
     },
   }
+}
+
+/** Waits for it, and no longer than so many milliseconds. */
+async function patiently(work: Promise<unknown>, ms: number): Promise<void> {
+  await Promise.race([work, sleep(timerMs(ms), undefined, { ref: false })])
 }
 
 function logLost(log: Log): (error: Error) => void {

@@ -211,7 +211,7 @@ export class Dispatcher {
       this.#pace.add(claimed.length, this.#lastBusyAt)
       if (this.#pace.perSecond(this.#lastBusyAt) > FEW_A_SECOND) await this.#wakeUp()
     }
-    if (claimed.length < free) await this.#rest()
+    if (claimed.length < free) await this.#rest({ found: claimed.length > 0 })
     else await this.#wakeOthers()
   }
 
@@ -221,16 +221,18 @@ export class Dispatcher {
   }
 
   /** Waits for more work: a little while busy; until woken when no capture can go unnoticed. */
-  async #rest(): Promise<void> {
+  async #rest({ found }: { found: boolean }): Promise<void> {
     const start = performance.now()
     const recentlyBusy = start - this.#lastBusyAt < IDLE_AFTER_MS
-    if (recentlyBusy && this.#pace.perSecond(start) > FEW_A_SECOND)
+    // Only a look that finds nothing says when the first of what waits is due.
+    if (found || (recentlyBusy && this.#pace.perSecond(start) > FEW_A_SECOND))
       return void (await this.#waker.wait(BUSY_POLL_MS))
     if (!this.#claimer.roundDone) return
     const asked = start - this.#askedForLockAt
     const mine = this.#lock === 'taken' || this.#lock === 'held'
-    // What is held is asked for as rarely as there is a poll: an event that comes meanwhile waits for the answer.
-    if (mine ? asked >= this.#options.pollIntervalMs || !this.#sleepLock.held : asked >= IDLE_AFTER_MS) {
+    // What is held is asked for with each poll, as the queue of notifications may fill, and not much more often: an event that
+    // comes meanwhile waits for the answer.
+    if (mine ? asked >= this.#options.pollIntervalMs / 2 || !this.#sleepLock.held : asked >= IDLE_AFTER_MS) {
       this.#askedForLockAt = start
       this.#lock = await this.#sleepLock.tryLock()
       if (this.#lock === 'taken') return // one last look, now that every capture notifies

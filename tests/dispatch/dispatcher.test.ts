@@ -277,6 +277,19 @@ test('between the events of a trickle a dispatcher sleeps on, and a flood wakes 
   })
 })
 
+test('what waits at the endpoint of an event that is due now comes in its time, and not with the poll', async (t) => {
+  const hooks = await receiver(t)
+  dispatcher(t, { pollIntervalMs: 3_600_000 }).dispatcher.start()
+  await eventually(async () => assert.equal((await advisoryLocks()).length, 1), { description: 'it sleeps' })
+  await db.query(
+    `insert into webhook_outbox (event_type, entity_type, entity_id, url, payload, next_attempt_at)
+     select 'task.completed', 'task', 't' || n, $1, '{}', now() + n * interval '400 ms' from generate_series(0, 3) n`,
+    [hooks.url()],
+  )
+  await db.query(`select pg_notify('webhook_outbox', '')`)
+  await hooks.waitFor(4, { timeoutMs: 5_000 })
+})
+
 test('a due row that somebody has locked is waited for, without a hot loop', async (t) => {
   const hooks = await receiver(t)
   const ids = await runningTasks(db, hooks.url())
