@@ -200,6 +200,7 @@ test('rights that the role of the service lacks are named, with the grant', asyn
     ({ check }) => check === 'rights of this role',
   )
   assert.ok(found.some(({ what }) => what === `${role} lacks insert, update, delete on webhook_outbox`))
+  assert.ok(found.some(({ what }) => what.startsWith(`${role} lacks execute on webhook_settle(`)))
   for (const { mend } of found) await own.query(mend)
   const after = (await besides({ ...own, url: url.href })).filter(
     ({ check }) => check === 'rights of this role',

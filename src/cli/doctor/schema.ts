@@ -79,16 +79,23 @@ const service = [
   'webhook_stuck_sweep',
 ]
 
+/** What only the service calls, and nobody else may. */
+const functions = ['webhook_claim', 'webhook_settle', 'webhook_confirm_installation']
+
 export const grants: Check = {
   name: 'rights of this role',
   async look({ db }) {
+    const { rows: closed } = await sql<{ role: string; name: string }>`
+      select current_user as role, oid::regprocedure::text as name from pg_proc
+      where proname = any(array[${sql.join(functions)}]) and pg_function_is_visible(oid)
+        and not has_function_privilege(oid, 'execute')`.execute(db)
     const { rows } = await sql<{ role: string; relation: string; privilege: string }>`
       select current_user as role, relation, privilege
       from unnest(array[${sql.join(service)}]::text[]) relation, unnest(array['select', 'insert', 'update', 'delete']) privilege
       where to_regclass(relation) is not null and not has_table_privilege(to_regclass(relation), privilege)`.execute(
       db,
     )
-    return [...Map.groupBy(rows, ({ relation }) => relation)].map(([relation, lacking]) => {
+    const tables = [...Map.groupBy(rows, ({ relation }) => relation)].map(([relation, lacking]) => {
       const privileges = lacking.map(({ privilege }) => privilege).join(', ')
       const { role } = lacking[0]!
       return wrong(
@@ -96,6 +103,10 @@ export const grants: Check = {
         `grant ${privileges} on ${relation} to ${role}`,
       )
     })
+    const calls = closed.map(({ role, name }) =>
+      wrong(`${role} lacks execute on ${name}`, `grant execute on function ${name} to ${role}`),
+    )
+    return [...tables, ...calls]
   },
 }
 
