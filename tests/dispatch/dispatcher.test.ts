@@ -233,27 +233,45 @@ test('a transaction that captured before a dispatcher slept, and commits after, 
 
 test('a change that commits between the last claim and the sleep lock is not missed', async (t) => {
   const hooks = await receiver(t)
+  let late: string[] | undefined
+  let lookedAt = 0
+  const slow = {
+    query: async (text: string, values: unknown[]) => {
+      const result = await db.pool.query(text, values)
+      lookedAt = performance.now()
+      // It found nothing, and before it knows, a writer commits that saw nobody asleep.
+      if (!text.includes('webhook_claim') || result.rows.length > 1 || late === undefined) return result
+      const ids = late
+      late = undefined
+      assert.deepEqual(await advisoryLocks(), [])
+      await complete(db, ids)
+      return result
+    },
+  }
+  const started = dispatcher(t, {
+    db: slow as unknown as DispatcherOptions['db'],
+    pollIntervalMs: 3_600_000,
+  })
+  started.dispatcher.start()
   for (let round = 1; round <= 5; round++) {
-    let late: string[] | undefined = await runningTasks(db, hooks.url())
-    // Its first claim finds nothing, and before it knows, a writer commits that saw nobody asleep.
-    const slow = {
-      query: async (text: string, values: unknown[]) => {
-        const result = await db.pool.query(text, values)
-        if (!text.includes('webhook_claim') || late === undefined) return result
-        assert.deepEqual(await advisoryLocks(), [])
-        const ids = late
-        late = undefined
-        await complete(db, ids)
-        return result
+    await eventually(
+      async () => {
+        assert.equal((await advisoryLocks()).length, 1)
+        assert.ok(performance.now() - lookedAt > 100)
       },
-    }
-    const started = dispatcher(t, {
-      db: slow as unknown as DispatcherOptions['db'],
-      pollIntervalMs: 3_600_000,
+      { description: 'it sleeps' },
+    )
+    const lost = () =>
+      started.lines.filter(({ msg }) => msg === 'the session of the sleep lock was lost').length
+    const before = lost()
+    await db.query(`select pg_terminate_backend(pid) from pg_stat_activity
+      where datname = current_database() and application_name = 'webhook-outbox sleep'`)
+    await eventually(() => assert.ok(lost() > before), {
+      description: 'it knows that its lock is lost',
     })
-    started.dispatcher.start()
+    late = await runningTasks(db, hooks.url())
+    await db.query(`select pg_notify('webhook_outbox', '')`)
     await hooks.waitFor(round, { timeoutMs: 5_000 })
-    await started.stop()
   }
 })
 
