@@ -36,14 +36,14 @@ export async function dropSettle(db: Kysely<unknown>): Promise<void> {
   await sql`drop function ${settleSignature}`.execute(db)
 }
 
-// The wait counts from the settling, on the clock of the database. Endpoints are locked in the order of their ids, as the
-// claim does. Of a batch to one endpoint the failures after its last success count as the failures in a row.
-// What a settlement says goes along with the row that it changed, in RETURNING: it is joined once. Endpoints come last, in a
-// statement of their own: claims wait for them while they are locked, and everything else has been written by then.
 /** What a settlement says of the row that it changed. */
 const said = 'kind, probe, started_at, duration_ms, status, error, response, recoverable, pause, n'
 const saidOfSettlement = said.replaceAll(/\w+/g, 's.$&')
 
+// The wait counts from the settling, on the clock of the database. Endpoints are locked in the order of their ids, as the
+// claim does. Of a batch to one endpoint the failures after its last success count as the failures in a row.
+// What a settlement says goes along with the row that it changed, in RETURNING: it is joined once. Endpoints come last, in a
+// statement of their own: claims wait for them while they are locked, and everything else has been written by then.
 const settleBody = `
     #variable_conflict use_column
     declare

@@ -1,8 +1,7 @@
-import { once } from 'node:events'
-import { createServer, type AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { KyInstance } from 'ky'
 import type pg from 'pg'
+import { freePort } from '../../src/database/cluster/free-port.ts'
 import type { Monitor } from './monitor.ts'
 import { type Row, say, table } from './output.ts'
 
@@ -36,7 +35,7 @@ async function setUp({ api, db, monitor }: Stage): Promise<void> {
     ['ticket-1', null],
     ['ticket-2', monitor.url('/ticket')],
     ['ticket-flaky', monitor.url('/flaky')],
-    ['ticket-down', `http://127.0.0.1:${await closedPort()}/down`],
+    ['ticket-down', `http://127.0.0.1:${await freePort()}/down`],
   ] as const) {
     await api.post('tickets', { json: { id, title: id, project_id: 'project-1' } })
     if (webhook_url !== null) await api.patch(`tickets/${id}`, { json: { webhook_url } })
@@ -59,16 +58,6 @@ async function setUp({ api, db, monitor }: Stage): Promise<void> {
   }
   const tasks = await db.query('select from tasks')
   if (tasks.rowCount !== 6) throw new Error(`expected 6 tasks, found ${tasks.rowCount}`)
-}
-
-/** A port of this machine that nobody listens on. */
-async function closedPort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 async function startTheDeadOne({ db }: Stage): Promise<void> {

@@ -48,7 +48,7 @@ export async function endpointsById(
   if (known.length === 0) return new Map()
   const { rows } = await sql<EndpointBrief & { id: string }>`
     select id, url, breaker, paused_at is not null as paused,
-      to_char(case when owes_dead and isfinite(recover_at) then recover_at end at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as recover_at
+      webhook_time(case when owes_dead then recover_at end) as recover_at
     from webhook_endpoints where id = any(${known}::uuid[])`.execute(db)
   return new Map(rows.map(({ id, url, ...rest }) => [id, { ...rest, url: withoutSecrets(url) }]))
 }

@@ -17,13 +17,12 @@ export interface Deaths {
   error: string | null
   events: number
   projects: string[]
-  first: string
-  last: string
+  first: string | null
+  last: string | null
 }
 
 /** What the newest dead events of the last day died of, the most frequent first. */
 export async function deathsOfLastDay(db: Kysely<Database>): Promise<{ deaths: Deaths[]; total: number }> {
-  const iso = (at: string) => sql`to_char(${sql.raw(at)} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`
   const { rows } = await sql<Deaths & { total: number }>`
     with newest as (
       select endpoint_id, ${sql.raw(endpointUrl('url'))} as url, last_error, project_id, settled_at from webhook_history
@@ -31,7 +30,7 @@ export async function deathsOfLastDay(db: Kysely<Database>): Promise<{ deaths: D
       order by created_at desc limit ${looked}
     )
     select endpoint_id, min(url) as url, last_error as error, count(*)::integer as events,
-      array_remove(array_agg(distinct project_id), null) as projects, ${iso('min(settled_at)')} as first, ${iso('max(settled_at)')} as last,
+      array_remove(array_agg(distinct project_id), null) as projects, webhook_time(min(settled_at)) as first, webhook_time(max(settled_at)) as last,
       (sum(count(*)) over ())::integer as total
     from newest group by endpoint_id, last_error
     order by events desc, endpoint_id, error limit ${shown}`.execute(db)

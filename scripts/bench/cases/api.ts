@@ -1,5 +1,4 @@
-import { once } from 'node:events'
-import { createServer, type AddressInfo } from 'node:net'
+import { freePort } from '../../../src/database/cluster/free-port.ts'
 import type { Case } from '../case.ts'
 import { startChild } from '../child.ts'
 import type { ApiOrder, ApiResult } from '../children/api-load.ts'
@@ -67,13 +66,4 @@ export const api: Case = {
       medianRow('captured / without', ratios(captured, bare), '', { atLeast: 0.85 }),
     ]
   },
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }

@@ -4,11 +4,11 @@
  * that uses it holds a shared advisory lock; the last one to stop it, by getting that lock exclusively, stops it.
  */
 import { readFile, rename } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Place } from './account.ts'
 import { runCommand } from './command.ts'
+import { freePort } from './free-port.ts'
 import { initialise, writeSettings } from './initialise.ts'
 import { joinCluster, serverUrl, type Membership } from './membership.ts'
 import { findPostmaster } from './postmaster.ts'
@@ -118,16 +118,4 @@ function stopper({ place, binDirectory }: ClusterOptions, membership: Membership
 async function logTail({ home }: Place): Promise<string> {
   const text = await readFile(join(home, 'server.log'), 'utf8').catch(() => '')
   return text ? `; its log ends:\n${text.trimEnd().split('\n').slice(-20).join('\n')}` : ''
-}
-
-/** A port of 127.0.0.1 that nobody listens on at this moment. */
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.on('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo
-      server.close(() => resolve(port))
-    })
-  })
 }
