@@ -57,7 +57,15 @@ export interface ClaimOptions {
   visits: number
   /** Where the last claim ended in the ring of endpoints; `ringStart` at first. */
   after: string
+  /** Looks only at these endpoints, behind these rows; null looks at all that is due. */
+  marks: Marks | null
 }
+
+/**
+ * By endpoint, the time and the id of the row up to which claims have come. In front of it are rows that are gone, and what
+ * committed late, was locked, or was given back.
+ */
+export type Marks = Record<string, [due: string, id: string]>
 
 export interface Claim {
   claimed: Claimed[]
@@ -69,6 +77,11 @@ export interface Claim {
   hot: string[]
   /** Some endpoint has as much in flight as it may: more of it may be due. */
   limited: boolean
+  /**
+   * Null where looking was cheap. Else there are dead rows in front of what is due, which cannot be cleaned up while an old
+   * transaction is open; each look passes by all of them, unless it starts behind them.
+   */
+  marks: Marks | null
 }
 
 export const ringStart = '00000000-0000-0000-0000-000000000000'
@@ -92,6 +105,7 @@ interface Row {
   next_after: string
   next_due_in_ms: number | null
   crowded: boolean | null
+  next_marks: Marks | null
 }
 
 /**
@@ -101,7 +115,8 @@ interface Row {
  */
 export async function claim(db: pg.Pool | pg.PoolClient, options: ClaimOptions): Promise<Claim> {
   const claimedAt = performance.now()
-  const { limit, leaseMs, maxInFlight, perEndpoint, slowBudget, held, hanging, hot, after, visits } = options
+  const { limit, leaseMs, maxInFlight, perEndpoint, slowBudget, held, hanging, hot, after, visits, marks } =
+    options
   const values = [
     limit,
     leaseMs,
@@ -113,6 +128,7 @@ export async function claim(db: pg.Pool | pg.PoolClient, options: ClaimOptions):
     hot,
     after,
     visits,
+    marks === null ? null : JSON.stringify(marks),
   ]
   const { rows } = await db.query<Row>(claimSql, values)
   const summary = rows.at(-1)!
@@ -124,16 +140,17 @@ export async function claim(db: pg.Pool | pg.PoolClient, options: ClaimOptions):
     nextDueInMs: summary.next_due_in_ms,
     hot: reached,
     limited: taken.length === limit || summary.crowded === true || reached.length > 0,
+    marks: summary.next_marks,
   }
 }
 
 const claimSql = `
   select id, event_id, event_type, endpoint_id, url, payload, traceparent, attempts, attempts_before, once, probe, slow, settings, quota,
     lease_token,
-    next_after, crowded,
+    next_after, crowded, next_marks,
     -- Epochs are subtracted, because before PostgreSQL 17 there is no interval to an infinite time.
     ((extract(epoch from next_due_at) - extract(epoch from clock_timestamp())) * 1000)::float8 as next_due_in_ms
-  from webhook_claim($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+  from webhook_claim($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
 
 function toClaimed(row: Row, claimedAt: number): Claimed {
   return {

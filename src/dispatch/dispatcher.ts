@@ -64,6 +64,8 @@ const IDLE_AFTER_MS = 50
 const FEW_A_SECOND = 300
 const NOTIFY_OTHERS_EVERY_MS = 250
 const RECLAIM_EVERY_MS = 500
+/** While an old transaction is open, each look passes by all leases that there were since it began. */
+const RECLAIM_RESTS_MS = 5_000
 /** How often a dispatcher that may not send asks again; it costs no query. */
 const HELD_POLL_MS = 100
 /** A day: Node runs a timer of more than 24 at once. */
@@ -120,6 +122,7 @@ export class Dispatcher {
     this.#reclaimer = new Loop({
       name: 'the reclaiming of expired leases',
       intervalMs: RECLAIM_EVERY_MS,
+      longestRestMs: RECLAIM_RESTS_MS,
       log: options.log,
       when: options.maySend,
       run: async () => {
@@ -227,7 +230,7 @@ export class Dispatcher {
     // Only a look that finds nothing says when the first of what waits is due.
     if (found || (recentlyBusy && this.#pace.perSecond(start) > FEW_A_SECOND))
       return void (await this.#waker.wait(BUSY_POLL_MS))
-    if (!this.#claimer.roundDone) return
+    if (!this.#claimer.roundDone) return void (await this.#waitForLook())
     const asked = start - this.#askedForLockAt
     const mine = this.#lock === 'taken' || this.#lock === 'held'
     // What is held is asked for with each poll, as the queue of notifications may fill, and not much more often: an event that
@@ -248,6 +251,13 @@ export class Dispatcher {
     const waking = await this.#waker.wait(Math.min(untilPoll, untilDue))
     // Where an endpoint was at its limit, others may have made the room that this poll finds.
     this.#polled = waking === 'deadline' && untilPoll <= untilDue && !limited
+  }
+
+  /** Where looking at everything is dear, it is not done again at once. Nothing says "nothing is due" meanwhile. */
+  async #waitForLook(): Promise<void> {
+    const untilLook = this.#claimer.untilLookMs
+    const notified = this.#lock !== undefined && this.#lock !== 'writers'
+    if (untilLook > 0) await this.#waker.wait(notified ? untilLook : Math.min(untilLook, BUSY_POLL_MS))
   }
 
   async #claim(limit: number): Promise<Claimed[]> {

@@ -13,6 +13,8 @@ export interface LoopOptions {
   run: () => Promise<void>
   /** While it says false nothing is run, and it is asked again after `intervalMs` or a second, whichever is less. */
   when?: (() => boolean) | undefined
+  /** What has become dear takes a tenth of the time: a run is followed by a rest ten times as long, up to this; default: none. */
+  longestRestMs?: number
 }
 
 export class Loop {
@@ -43,13 +45,14 @@ export class Loop {
   }
 
   async #loop(): Promise<void> {
-    const { name, intervalMs, log, run, when } = this.#options
+    const { name, intervalMs, log, run, when, longestRestMs = 0 } = this.#options
     let failing = false
     while (!this.#stopping) {
       if (when?.() === false) {
         await this.#waker.wait(Math.min(intervalMs, 1_000))
         continue
       }
+      const start = performance.now()
       try {
         await run()
         if (failing) log.info(`${name} works again`)
@@ -58,7 +61,8 @@ export class Loop {
         if (!failing) log.error({ err: error }, `${name} failed`)
         failing = true
       }
-      await this.#waker.wait(failing ? Math.min(intervalMs, 1_000) : intervalMs)
+      const restMs = Math.min((performance.now() - start) * 10, longestRestMs)
+      await this.#waker.wait(failing ? Math.min(intervalMs, 1_000) : Math.max(intervalMs, restMs))
     }
   }
 }

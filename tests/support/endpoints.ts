@@ -135,6 +135,7 @@ export const claimEverything: ClaimOptions = {
   hot: [],
   visits: 256,
   after: ringStart,
+  marks: null,
 }
 
 export function settleAll(db: TestDatabase, settlements: Settlement[], perEndpoint = 16): Promise<Settled> {
