@@ -56,7 +56,7 @@ async function insertSettled(db: pg.Client, { history, attempts, day, rows }: Se
       : `timestamptz '${day} 00:00:00+00' + random() * interval '23 hours'`
   await db.query(
     `with settled as materialized (
-       select gen_random_uuid() as event_id, n, ${at} as at from generate_series(1, $1::integer) n
+       select uuidv7(m.at - now()) as event_id, m.n, m.at from (select n, ${at} as at from generate_series(1, $1::integer) n) m
      ), history as (
        insert into ${history} (event_id, event_type, entity_type, entity_id, ticket_id, task_id, url, payload, outcome,
          attempts, last_status, created_at, settled_at)
