@@ -85,9 +85,14 @@ export function takeClaims(dispatcher: Child): Promise<number[]> {
   return dispatcher.ask<number[]>('claims' satisfies ProbeMessage, 30_000)
 }
 
-/** Bytes of memory of the process after a garbage collection. */
+/** Bytes of memory of the process as it runs. */
 export function residentBytes(dispatcher: Child): Promise<number> {
-  return dispatcher.ask<number>('memory' satisfies ProbeMessage, 30_000)
+  return dispatcher.ask<number>('resident' satisfies ProbeMessage, 30_000)
+}
+
+/** The same after a collection that has given back all that is free: what grows here leaks. */
+export function heldBytes(dispatcher: Child): Promise<number> {
+  return dispatcher.ask<number>('held' satisfies ProbeMessage, 30_000)
 }
 
 /** Whether a dispatcher holds the sleep lock (db/capture.ts), so that writers notify. */

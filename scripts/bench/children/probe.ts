@@ -4,8 +4,12 @@
  */
 import pg from 'pg'
 
-/** - `claims`: milliseconds of each claim that took something since the last time; `memory`: resident bytes */
-export type ProbeMessage = 'claims' | 'memory'
+/**
+ * - `claims`: milliseconds of each claim that took something since the last time
+ * - `resident`: bytes of memory, as it runs
+ * - `held`: the same once V8 has given back what is free
+ */
+export type ProbeMessage = 'claims' | 'resident' | 'held'
 
 let claims: number[] = []
 
@@ -31,7 +35,9 @@ process.on('message', (message: ProbeMessage) => {
     process.send?.(claims)
     claims = []
   } else {
-    globalThis.gc?.()
+    // Any other collection leaves the young generation as large as a burst has made it, and V8 keeps the pages that are
+    // free: some 250 MiB that the next burst takes again, and the system never gets back.
+    if (message === 'held') globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' })
     process.send?.(process.memoryUsage.rss())
   }
 })
