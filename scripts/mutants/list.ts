@@ -15,6 +15,7 @@ const claim = 'tests/dispatch/claim.test.ts'
 const caps = 'tests/dispatch/caps.test.ts'
 const dispatcher = 'tests/dispatch/dispatcher.test.ts'
 const breaker = 'tests/dispatch/breaker.test.ts'
+const deadRows = 'tests/dispatch/dead-rows.test.ts'
 const recovery = 'tests/dispatch/recovery.test.ts'
 const guard = 'tests/delivery/address-guard.test.ts'
 const settler = 'tests/dispatch/settler.test.ts'
@@ -281,6 +282,23 @@ export const mutants: Mutant[] = [
     search: 'greatest(max_held / greatest(count(*) over (), held_endpoints), 4)',
     replace: 'greatest(max_held, greatest(count(*) over (), held_endpoints), 4)',
     test: [caps, 'where half of many endpoints begin to hang, all at once, the others go on'],
+  },
+  {
+    name: 'each claim passes by all dead rows',
+    file: 'db/claim.ts',
+    search: 'and (p.next_attempt_at, p.id) > (g.mark_due, g.mark_id)',
+    replace: '',
+    test: [deadRows, 'a claim passes by dead rows once, and the next one starts behind what it took'],
+  },
+  {
+    name: 'behind dead rows, everything is looked at once only',
+    file: 'src/dispatch/claimer.ts',
+    search: 'const looks = start >= this.#lookAt',
+    replace: 'const looks = this.#lookAt === 0',
+    test: [
+      deadRows,
+      'a claimer looks at everything now and then, and meanwhile at the endpoints that it met',
+    ],
   },
   {
     name: 'slow endpoints may hold all slots',
