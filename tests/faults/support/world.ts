@@ -58,6 +58,8 @@ export interface World {
   settled(): Promise<void>
   /** Resolves once a dispatcher sleeps: from then on captures notify. */
   asleep(): Promise<void>
+  /** Resolves once no dispatcher holds the lock under which captures notify. */
+  nobodySleeps(): Promise<void>
   /** What is in flight with `dispatcher` now may lose its lease, by a fault that is no kill. */
   mayLoseLeases(count: number): void
   /** I1 to I7. @throws with every difference */
@@ -164,18 +166,12 @@ export async function createWorld(t: Owner, server: FaultServer, seed = seedOfRu
     log,
     held,
     settled: () => untilNothingIsOwed({ query }, 20_000),
-    async asleep() {
-      await eventually(
-        async () => {
-          const locks = await query(
-            `select from pg_locks where locktype = 'advisory' and classid = $1 and mode = 'ExclusiveLock' and granted`,
-            [sleepLockClass],
-          )
-          assert.ok(locks.length > 0)
-        },
-        { description: 'a dispatcher sleeps' },
-      )
-    },
+    asleep: () =>
+      eventually(async () => assert.ok(await holdsSleepLock(query)), { description: 'a dispatcher sleeps' }),
+    nobodySleeps: () =>
+      eventually(async () => assert.ok(!(await holdsSleepLock(query))), {
+        description: 'no dispatcher asks to be notified',
+      }),
     async receiver(behaviour) {
       const receiver = await createJournalingReceiver(journal, behaviour)
       onCleanup(t, () => {
@@ -235,4 +231,12 @@ function named(url: string, applicationName: string): string {
   const changed = new URL(url)
   changed.searchParams.set('application_name', applicationName)
   return changed.href
+}
+
+async function holdsSleepLock(query: World['query']): Promise<boolean> {
+  const locks = await query(
+    `select from pg_locks where locktype = 'advisory' and classid = $1 and mode = 'ExclusiveLock' and granted`,
+    [sleepLockClass],
+  )
+  return locks.length > 0
 }
